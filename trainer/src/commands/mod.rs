@@ -1,0 +1,68 @@
+//! The subcommands of `tocco`. Their names and options are what scripts rely on: they stay.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub mod evaluate;
+pub mod export;
+pub mod inspect;
+pub mod prepare;
+pub mod recognize;
+pub mod train;
+
+/// Trains, checks and runs models that hear how and what a musician plays.
+#[derive(Debug, Parser)]
+#[command(name = "tocco", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Reads folders of recordings and writes a manifest: one row a file, with its labels, group and split.
+    Prepare(prepare::Args),
+    /// Trains a model on a manifest.
+    Train(train::Args),
+    /// Writes a trained run as an ONNX file with its card, and checks it.
+    Export(export::Args),
+    /// Measures a model on held-out recordings.
+    Evaluate(evaluate::Args),
+    /// Runs a model over recordings and prints what it hears.
+    Recognize(recognize::Args),
+    /// Shows a model's card, size, operators and cost on this machine.
+    Inspect(inspect::Args),
+}
+
+/// Parses the command line and runs the subcommand. The exit status is 0, 1 for a refusal or failure, and 2 for
+/// a command line that can't be understood.
+#[must_use]
+pub fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Prepare(args) => prepare::run(args),
+        Command::Train(args) => train::run(args),
+        Command::Export(args) => export::run(args),
+        Command::Evaluate(args) => evaluate::run(args),
+        Command::Recognize(args) => recognize::run(args),
+        Command::Inspect(args) => inspect::run(args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Where standard error is closed too there is nobody left to tell.
+            let _ = writeln!(std::io::stderr(), "tocco: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether the reader of standard output went away (`tocco ... | head`): that is no failure.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|e| e.downcast_ref::<std::io::Error>())
+        .any(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+}

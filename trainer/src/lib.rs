@@ -1,0 +1,10 @@
+//! What stands behind the command `tocco`: recordings become a manifest, a manifest becomes a model, a model
+//! is measured and used on files.
+//!
+//! Promises
+//! - results go to standard output, progress and remarks to standard error;
+//! - a recording, row or model that can't be used is named with its reason, never silently dropped;
+//! - files are written beside and renamed: a run that fails leaves what was there before;
+//! - the same seed on the same data gives the same manifest.
+
+pub mod commands;
