@@ -7,4 +7,6 @@
 //! - files are written beside and renamed: a run that fails leaves what was there before;
 //! - the same seed on the same data gives the same manifest.
 
+pub mod audio;
 pub mod commands;
+pub mod manifest;

@@ -1,0 +1,396 @@
+//! The manifest: one row a recording, with its labels, group and split. It is CSV, so that a person can edit it.
+//!
+//! Columns: `path` (relative to the manifest's own folder where possible), `labels` (separated by `;`), `group`
+//! (recordings that must stay on one side of a split), `split` (`train`, `val`, `test`), `duration_s`,
+//! `sample_rate`; and, where known, `collection` and `licence`. Further columns are left alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Component, Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use tocco_models::NONE;
+
+/// Which part of the data a recording belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, clap::ValueEnum)]
+pub enum Split {
+    /// What the network learns from.
+    Train,
+    /// What decides when to stop and which checkpoint is best.
+    Val,
+    /// What the figures are about.
+    Test,
+}
+
+impl Split {
+    /// All splits, in the order of the files.
+    pub const ALL: [Self; 3] = [Self::Train, Self::Val, Self::Test];
+
+    /// The word in the manifest.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Val => "val",
+            Self::Test => "test",
+        }
+    }
+
+    /// Reads the word in the manifest or a folder's name.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "train" => Some(Self::Train),
+            "val" | "valid" | "validation" => Some(Self::Val),
+            "test" => Some(Self::Test),
+            _ => None,
+        }
+    }
+}
+
+/// One recording.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// Where it lies, usable from the working folder.
+    pub path: PathBuf,
+    /// What sounds: one class for a technique, any number for instruments; at least one.
+    pub labels: Vec<String>,
+    /// Recordings of one group never stand in two splits.
+    pub group: String,
+    /// Which part of the data it belongs to.
+    pub split: Split,
+    /// Length in seconds.
+    pub duration_s: f64,
+    /// Samples a second of the file.
+    pub sample_rate: u32,
+    /// Name of the collection it comes from; empty where unknown.
+    pub collection: String,
+    /// Licence of the collection; empty where unknown.
+    pub licence: String,
+}
+
+/// A manifest as read: the rows that can be used, and those that point nowhere.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Manifest {
+    /// Where the manifest lies.
+    pub path: PathBuf,
+    /// Rows whose recording is there, in the file's order.
+    pub rows: Vec<Row>,
+    /// Line of the row and the file that is not there.
+    pub missing: Vec<(u64, PathBuf)>,
+}
+
+impl Manifest {
+    /// Reads a manifest. Rows whose recording is missing are put aside in `missing`; a row that can't be
+    /// understood is an error, since a person may have meant something else by it.
+    ///
+    /// # Errors
+    /// The file can't be read, a column is missing, or a row is wrong: the sentence names file, line and reason;
+    /// or no row is left.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path)
+            .with_context(|| format!("{}: the manifest can't be read", path.display()))?;
+        let mut manifest = Self {
+            path: path.to_path_buf(),
+            rows: Vec::new(),
+            missing: Vec::new(),
+        };
+        let mut reader = csv::ReaderBuilder::new()
+            .trim(csv::Trim::All)
+            .from_reader(bytes.as_slice());
+        let header = reader
+            .headers()
+            .with_context(|| path.display().to_string())?
+            .clone();
+        let columns = Columns::find(&header).with_context(|| path.display().to_string())?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        for record in reader.records() {
+            let record = record.with_context(|| path.display().to_string())?;
+            let line = record.position().map_or(0, csv::Position::line);
+            let row = columns
+                .row(&record, folder)
+                .with_context(|| format!("{}, line {line}", path.display()))?;
+            if row.path.is_file() {
+                manifest.rows.push(row);
+            } else {
+                manifest.missing.push((line, row.path));
+            }
+        }
+        if manifest.rows.is_empty() {
+            let why = manifest.missing.first().map_or_else(
+                || "it has no rows".to_owned(),
+                |(line, file)| {
+                    let n = manifest.missing.len();
+                    format!(
+                        "none of its {n} rows points to a file that is there (line {line}: {})",
+                        file.display()
+                    )
+                },
+            );
+            bail!(
+                "{}: the manifest holds no recordings: {why}",
+                path.display()
+            );
+        }
+        Ok(manifest)
+    }
+
+    /// Sentences about the rows that point nowhere: the first few by name, then a count. Empty where all is well.
+    #[must_use]
+    pub fn remarks(&self) -> Vec<String> {
+        const NAMED: usize = 10;
+        let at = self.path.display();
+        let mut remarks: Vec<String> = (self.missing.iter().take(NAMED))
+            .map(|(line, file)| {
+                format!(
+                    "{at}, line {line}: {} is not there; the row is skipped",
+                    file.display()
+                )
+            })
+            .collect();
+        if !self.missing.is_empty() {
+            let (n, left) = (self.missing.len(), self.rows.len());
+            remarks.push(format!(
+                "{at}: {n} rows point nowhere and are skipped; {left} are left"
+            ));
+        }
+        remarks
+    }
+
+    /// The classes of all rows: sorted by name, `none` last. Their order is the model's.
+    #[must_use]
+    pub fn classes(&self) -> Vec<String> {
+        sorted_classes(
+            self.rows
+                .iter()
+                .flat_map(|r| r.labels.iter().map(String::as_str)),
+        )
+    }
+
+    /// The rows of one split.
+    pub fn split(&self, split: Split) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(move |r| r.split == split)
+    }
+
+    /// Where the sound comes from: each collection once, with its licence.
+    #[must_use]
+    pub fn sources(&self) -> Vec<tocco_models::DataSource> {
+        let named: BTreeSet<_> = self
+            .rows
+            .iter()
+            .filter(|r| !r.collection.is_empty())
+            .map(|r| (&r.collection, &r.licence))
+            .collect();
+        named
+            .into_iter()
+            .map(|(name, licence)| tocco_models::DataSource {
+                name: name.clone(),
+                licence: licence.clone(),
+            })
+            .collect()
+    }
+
+    /// Whether a network can be trained on it: at least two classes, each of them in `train`, in `val` and, where
+    /// there is a test split, in `test`; no group on two sides.
+    ///
+    /// # Errors
+    /// The sentence names the class and split, or the group.
+    pub fn check_for_training(&self) -> Result<()> {
+        let at = self.path.display();
+        let classes = self.classes();
+        if classes.len() < 2 {
+            bail!(
+                "{at}: there is only the class «{}»: a model needs at least two",
+                classes.join("")
+            );
+        }
+        for split in Split::ALL {
+            let held: BTreeSet<&str> = self
+                .split(split)
+                .flat_map(|r| r.labels.iter().map(String::as_str))
+                .collect();
+            if held.is_empty() && split == Split::Test {
+                continue;
+            }
+            if let Some(class) = classes.iter().find(|c| !held.contains(c.as_str())) {
+                bail!(
+                    "{at}: the class «{class}» has no usable recording in the split «{}»: every class must stand in \
+                     every split; record more of it, or run «tocco prepare» again",
+                    split.name()
+                );
+            }
+        }
+        let mut sides: BTreeMap<&str, Split> = BTreeMap::new();
+        for row in &self.rows {
+            let side = *sides.entry(&row.group).or_insert(row.split);
+            if side != row.split {
+                bail!(
+                    "{at}: the group «{}» stands in «{}» and in «{}»: figures would flatter; keep each group in one split",
+                    row.group,
+                    side.name(),
+                    row.split.name()
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes rows as a manifest, beside and renamed. Paths under the manifest's folder become relative to it.
+    ///
+    /// # Errors
+    /// The file can't be written.
+    pub fn write(path: &Path, rows: &[Row]) -> Result<()> {
+        let folder = absolute_folder(path);
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(COLUMNS)?;
+        for row in rows {
+            let shown = relative_to(&row.path, &folder);
+            writer.write_record([
+                shown.to_str().with_context(|| {
+                    format!(
+                        "{}: the name is not valid Unicode: rename the file",
+                        row.path.display()
+                    )
+                })?,
+                &row.labels.join(";"),
+                &row.group,
+                row.split.name(),
+                &format!("{:.3}", row.duration_s),
+                &row.sample_rate.to_string(),
+                &row.collection,
+                &row.licence,
+            ])?;
+        }
+        let bytes = writer
+            .into_inner()
+            .context("the manifest can't be put together")?;
+        Ok(tocco_models::write_beside(path, &bytes)?)
+    }
+}
+
+/// Classes in a model's order: sorted by name, `none` last.
+#[must_use]
+pub fn sorted_classes<'a>(labels: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let set: BTreeSet<&str> = labels.collect();
+    let none = set.contains(NONE).then_some(NONE);
+    set.iter()
+        .copied()
+        .filter(|c| *c != NONE)
+        .chain(none)
+        .map(str::to_owned)
+        .collect()
+}
+
+const COLUMNS: [&str; 8] = [
+    "path",
+    "labels",
+    "group",
+    "split",
+    "duration_s",
+    "sample_rate",
+    "collection",
+    "licence",
+];
+/// How many of [`COLUMNS`] must be there.
+const NEEDED: usize = 6;
+
+/// Where each of [`COLUMNS`] stands in this file.
+struct Columns([Option<usize>; 8]);
+
+impl Columns {
+    fn find(header: &csv::StringRecord) -> Result<Self> {
+        let at = COLUMNS.map(|name| {
+            header
+                .iter()
+                .position(|h| h.trim_start_matches('\u{feff}') == name)
+        });
+        if let Some(missing) = (0..NEEDED).find(|c| at[*c].is_none()) {
+            bail!(
+                "the column «{}» is missing: a manifest starts with the line «{}»",
+                COLUMNS[missing],
+                COLUMNS[..NEEDED].join(",")
+            );
+        }
+        Ok(Self(at))
+    }
+
+    fn row(&self, record: &csv::StringRecord, folder: &Path) -> Result<Row> {
+        let cell = |column: usize| self.0[column].and_then(|c| record.get(c)).unwrap_or("");
+        let labels: Vec<String> = cell(1)
+            .split(';')
+            .map(str::trim)
+            .filter(|l| !l.is_empty())
+            .map(str::to_owned)
+            .collect();
+        if cell(0).is_empty() {
+            bail!("the path is empty");
+        }
+        if labels.is_empty() {
+            bail!("the row has no label: write a class, or «none»");
+        }
+        let Some(split) = Split::parse(cell(3)) else {
+            bail!("the split is «{}»: it must be train, val or test", cell(3));
+        };
+        let duration_s: f64 = cell(4)
+            .parse()
+            .ok()
+            .filter(|d: &f64| d.is_finite() && *d >= 0.0)
+            .with_context(|| {
+                format!(
+                    "the duration is «{}»: it must be a number of seconds",
+                    cell(4)
+                )
+            })?;
+        let sample_rate: u32 = cell(5).parse().with_context(|| {
+            format!(
+                "the sample rate is «{}»: it must be a whole number of Hz",
+                cell(5)
+            )
+        })?;
+        let path = folder.join(cell(0));
+        let group = if cell(2).is_empty() { cell(0) } else { cell(2) };
+        let (group, collection, licence) =
+            (group.to_owned(), cell(6).to_owned(), cell(7).to_owned());
+        Ok(Row {
+            path,
+            labels,
+            group,
+            split,
+            duration_s,
+            sample_rate,
+            collection,
+            licence,
+        })
+    }
+}
+
+fn absolute_folder(manifest: &Path) -> PathBuf {
+    let folder = manifest
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    folder
+        .canonicalize()
+        .or_else(|_| std::path::absolute(folder))
+        .unwrap_or_else(|_| folder.to_path_buf())
+}
+
+/// `path` as seen from `folder` (absolute), climbing with `..` where they share a root; else `path` itself.
+fn relative_to(path: &Path, folder: &Path) -> PathBuf {
+    let Ok(path) = path.canonicalize().or_else(|_| std::path::absolute(path)) else {
+        return path.to_path_buf();
+    };
+    let common = path
+        .components()
+        .zip(folder.components())
+        .take_while(|(a, b)| a == b)
+        .count();
+    // Only the root in common: another drive or tree; a climb to the root helps nobody.
+    if common <= 1 {
+        return path;
+    }
+    let up = folder
+        .components()
+        .skip(common)
+        .map(|_| Component::ParentDir);
+    up.chain(path.components().skip(common)).collect()
+}
