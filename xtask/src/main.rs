@@ -1,0 +1,121 @@
+//! `cargo xtask setup | demo | test | bench | bundle`: everything around the build.
+
+mod bundle;
+mod cargo;
+mod setup;
+
+use anyhow::{Context, Result, bail};
+
+use crate::cargo::{Workspace, checked};
+
+const USAGE: &str = "\
+Usage: cargo xtask <command>
+
+  setup               install what the build and the tests need (Debian and Ubuntu: through apt)
+  demo [--window]     play a phrase through the bundled plugin and print what it recognised;
+                      with --window open the standalone instead
+  test                everything that CI runs: set up, build, bundle, all tests
+  bench [ARGS...]     the benchmarks (ARGS go to `cargo bench`)
+  bundle [--release]  build the plugin into target/bundled: CLAP, VST3 and standalone";
+
+fn main() -> Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let command = arguments.next().unwrap_or_default();
+    let rest: Vec<String> = arguments.collect();
+    let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
+    let workspace = Workspace::find()?;
+    match (command.as_str(), rest.as_slice()) {
+        ("setup", []) => {
+            setup::system_packages(setup::Need::Everything)?;
+            setup::python(&workspace).map(drop)
+        }
+        ("demo", []) => demo(&workspace),
+        ("demo", ["--window"]) => window(&workspace),
+        ("test", []) => test(&workspace),
+        ("bench", arguments) => bench(&workspace, arguments),
+        ("bundle", []) => bundle::build_and_bundle(&workspace, &[]),
+        ("bundle", ["--release"]) => bundle::build_and_bundle(&workspace, &["--release"]),
+        ("" | "help" | "--help" | "-h", []) => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        _ => bail!(
+            "«{command} {}» is no command of xtask.\n\n{USAGE}",
+            rest.join(" ")
+        ),
+    }
+}
+
+/// Plays the phrase through the bundled CLAP in a host inside a process of its own.
+fn demo(workspace: &Workspace) -> Result<()> {
+    setup::system_packages(setup::Need::Build)?;
+    checked(workspace.cargo().args([
+        "build",
+        "--package",
+        "tocco_plugin",
+        "--package",
+        "tocco_tests",
+        "--lib",
+        "--bins",
+    ]))?;
+    bundle::bundle(workspace, &[])?;
+    let demo = workspace
+        .profile_folder("debug")
+        .join(format!("demo{}", std::env::consts::EXE_SUFFIX));
+    checked(&mut workspace.command(demo))
+}
+
+/// Opens the standalone and waits until it is closed.
+fn window(workspace: &Workspace) -> Result<()> {
+    setup::system_packages(setup::Need::Build)?;
+    bundle::build_and_bundle(workspace, &[])?;
+    checked(&mut workspace.command(bundle::standalone(workspace)))
+}
+
+/// What CI runs. Everything is built once, in the dev profile, before the first test starts.
+fn test(workspace: &Workspace) -> Result<()> {
+    setup::system_packages(setup::Need::Everything)?;
+    let python = setup::python(workspace)?;
+    checked(
+        workspace
+            .cargo()
+            .args(["build", "--workspace", "--lib", "--bins", "--tests"]),
+    )?;
+    bundle::bundle(workspace, &[])?;
+
+    let mut tests = workspace.cargo();
+    // No test may skip itself because a tool is missing: they were all installed above.
+    tests
+        .args(["test", "--workspace", "--no-fail-fast"])
+        .env("TOCCO_STRICT", "1")
+        .env("TOCCO_PYTHON", &python);
+    if let Some(library) = setup::onnx_runtime(workspace) {
+        tests.env("ORT_DYLIB_PATH", library);
+    }
+    let results = cargo::echo_lines(&mut tests, "test result:")?;
+    println!("\nThe closing lines of cargo test again:");
+    for line in &results.lines {
+        println!("  {line}");
+    }
+    println!(
+        "{} test programs, {} tests passed, {} failed",
+        results.lines.len(),
+        results.sum("passed"),
+        results.sum("failed")
+    );
+    results
+        .status
+        .success()
+        .then_some(())
+        .context("cargo test failed: the reasons stand above")
+}
+
+fn bench(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
+    setup::system_packages(setup::Need::Build)?;
+    checked(
+        workspace
+            .cargo()
+            .args(["bench", "--package", "tocco_models"])
+            .args(arguments),
+    )
+}
