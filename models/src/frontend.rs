@@ -1,0 +1,191 @@
+//! The streaming log-mel frontend.
+
+use std::sync::Arc;
+
+use realfft::num_complex::Complex32;
+use realfft::{RealFftPlanner, RealToComplex};
+
+use crate::card::FrontendConfig;
+use crate::error::{Error, Result};
+use crate::resampler::Resampler;
+
+/// One mel band: the bins it covers and their weights.
+#[derive(Debug, Clone)]
+struct Band {
+    first_bin: usize,
+    weights: Vec<f32>,
+}
+
+/// Log-mel frames from samples at the model's rate.
+///
+/// Frame `i` covers the samples `(i + 1) * hop - window .. (i + 1) * hop`; before the first sample there is
+/// silence, so the first frame comes after one hop.
+pub struct LogMel {
+    config: FrontendConfig,
+    bands: Vec<Band>,
+    hann: Vec<f32>,
+    fft: Arc<dyn RealToComplex<f32>>,
+    /// The newest `window` samples, oldest first, behind them the hop that is filling.
+    history: Vec<f32>,
+    filled: usize,
+    windowed: Vec<f32>,
+    spectrum: Vec<Complex32>,
+    scratch: Vec<Complex32>,
+    power: Vec<f32>,
+    frame: Vec<f32>,
+}
+
+impl std::fmt::Debug for LogMel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LogMel").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl LogMel {
+    /// For samples at `rate` Hz.
+    ///
+    /// # Errors
+    /// [`Error::BadCard`] where a mel band would cover no bin of the spectrum.
+    pub fn new(rate: u32, config: &FrontendConfig) -> Result<Self> {
+        if config.window == 0 || config.window > config.fft_size || config.hop == 0 || config.hop > config.window {
+            return Err(Error::BadCard(format!("a frontend of {config:?} is not possible")));
+        }
+        let fft = RealFftPlanner::<f32>::new().plan_fft_forward(config.fft_size);
+        let bins = config.fft_size / 2 + 1;
+        Ok(Self {
+            bands: mel_bands(rate, config)?,
+            hann: hann(config.window),
+            history: vec![0.0; config.window + config.hop],
+            filled: 0,
+            windowed: fft.make_input_vec(),
+            spectrum: fft.make_output_vec(),
+            scratch: fft.make_scratch_vec(),
+            power: vec![0.0; bins],
+            frame: vec![0.0; config.mels],
+            fft,
+            config: config.clone(),
+        })
+    }
+
+    /// Takes one sample; at the end of each hop, the new frame of `mels` numbers.
+    pub fn push(&mut self, sample: f32) -> Option<&[f32]> {
+        let window = self.config.window;
+        self.history[window + self.filled] = sample;
+        self.filled += 1;
+        if self.filled < self.config.hop {
+            return None;
+        }
+        self.filled = 0;
+        self.history.copy_within(self.config.hop.., 0);
+        self.analyse();
+        Some(&self.frame)
+    }
+
+    fn analyse(&mut self) {
+        self.windowed.fill(0.0);
+        for ((w, h), s) in self.windowed.iter_mut().zip(&self.hann).zip(&self.history) {
+            *w = h * s;
+        }
+        // The lengths are the plan's own, so the transform can't refuse them.
+        let _ = self.fft.process_with_scratch(&mut self.windowed, &mut self.spectrum, &mut self.scratch);
+        for (p, x) in self.power.iter_mut().zip(&self.spectrum) {
+            *p = x.norm_sqr();
+        }
+        for (out, band) in self.frame.iter_mut().zip(&self.bands) {
+            let bins = &self.power[band.first_bin..band.first_bin + band.weights.len()];
+            let energy: f32 = bins.iter().zip(&band.weights).map(|(p, w)| p * w).sum();
+            *out = (energy + self.config.log_floor).ln();
+        }
+    }
+
+    /// Back to silence.
+    pub fn reset(&mut self) {
+        self.history.fill(0.0);
+        self.filled = 0;
+    }
+}
+
+/// Resampler and log-mel together: exactly what a [`crate::Recognizer`] hears.
+#[derive(Debug)]
+pub struct Frontend {
+    resampler: Resampler,
+    log_mel: LogMel,
+}
+
+impl Frontend {
+    /// For sound at `sample_rate` Hz and a model that works at `card_rate` Hz.
+    ///
+    /// # Errors
+    /// [`Error::SampleRate`], or [`Error::BadCard`] from [`LogMel::new`].
+    pub fn new(card_rate: u32, config: &FrontendConfig, sample_rate: f64) -> Result<Self> {
+        Ok(Self {
+            resampler: Resampler::new(sample_rate, f64::from(card_rate))?,
+            log_mel: LogMel::new(card_rate, config)?,
+        })
+    }
+
+    /// Feeds a block of any length; calls back with each new frame of `mels` numbers.
+    pub fn push(&mut self, samples: &[f32], mut on_frame: impl FnMut(&[f32])) {
+        let Self { resampler, log_mel } = self;
+        resampler.push(samples, |sample| {
+            if let Some(frame) = log_mel.push(sample) {
+                on_frame(frame);
+            }
+        });
+    }
+
+    /// Back to silence.
+    pub fn reset(&mut self) {
+        self.resampler.reset();
+        self.log_mel.reset();
+    }
+}
+
+/// Periodic Hann window.
+fn hann(length: usize) -> Vec<f32> {
+    let turn = std::f64::consts::TAU / length as f64;
+    #[expect(clippy::cast_possible_truncation, reason = "values between 0 and 1")]
+    (0..length).map(|i| (0.5 - 0.5 * (turn * i as f64).cos()) as f32).collect()
+}
+
+/// Slaney's mel scale: linear below 1 kHz, logarithmic above (Auditory Toolbox, 1998).
+fn hz_to_mel(hz: f64) -> f64 {
+    if hz < 1000.0 { hz * 3.0 / 200.0 } else { 15.0 + (hz / 1000.0).ln() * 27.0 / 6.4_f64.ln() }
+}
+
+fn mel_to_hz(mel: f64) -> f64 {
+    if mel < 15.0 { mel * 200.0 / 3.0 } else { 1000.0 * ((mel - 15.0) * 6.4_f64.ln() / 27.0).exp() }
+}
+
+/// Triangles between neighbouring points of the mel scale, each of area 1 over frequency (Slaney's norm).
+fn mel_bands(rate: u32, config: &FrontendConfig) -> Result<Vec<Band>> {
+    let (low, high) = (hz_to_mel(f64::from(config.fmin)), hz_to_mel(f64::from(config.fmax)));
+    let point = |i: usize| mel_to_hz(low + (high - low) * i as f64 / (config.mels + 1) as f64);
+    let bin_hz = f64::from(rate) / config.fft_size as f64;
+    (0..config.mels)
+        .map(|band| {
+            let (left, centre, right) = (point(band), point(band + 1), point(band + 2));
+            let weight = |bin: usize| {
+                let hz = bin as f64 * bin_hz;
+                let rising = (hz - left) / (centre - left);
+                let falling = (right - hz) / (right - centre);
+                rising.min(falling).max(0.0) * 2.0 / (right - left)
+            };
+            let inside: Vec<usize> = (0..=config.fft_size / 2).filter(|&bin| weight(bin) > 0.0).collect();
+            let (Some(&first_bin), Some(&last)) = (inside.first(), inside.last()) else {
+                return Err(Error::BadCard(format!(
+                    "mel band {band} ({left:.0} to {right:.0} Hz) lies between two bins of a transform of {} samples: \
+                     take fewer bands or a longer transform",
+                    config.fft_size
+                )));
+            };
+            #[expect(clippy::cast_possible_truncation, reason = "filter weights")]
+            let weights = (first_bin..=last).map(|bin| weight(bin) as f32).collect();
+            Ok(Band { first_bin, weights })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+#[path = "frontend_tests.rs"]
+mod tests;

@@ -1,0 +1,36 @@
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+use super::*;
+use crate::test_models::sine;
+
+#[test]
+fn a_sine_lights_its_own_band() {
+    let config = FrontendConfig::default();
+    for hz in [100.0, 440.0, 3000.0, 9000.0] {
+        let mut frames = 0;
+        let mut loudest = 0;
+        let mut log_mel = LogMel::new(24_000, &config).unwrap();
+        for sample in sine(24_000.0, hz, 0.2) {
+            if let Some(frame) = log_mel.push(sample) {
+                frames += 1;
+                loudest = (0..frame.len()).max_by(|&a, &b| frame[a].total_cmp(&frame[b])).unwrap();
+            }
+        }
+        assert_eq!(frames, 20);
+        let (low, high) = (hz_to_mel(40.0), hz_to_mel(11_500.0));
+        let band = (hz_to_mel(hz) - low) / (high - low) * 65.0 - 1.0;
+        assert!((band - loudest as f64).abs() <= 1.0, "{hz} Hz: band {loudest}, not {band:.1}");
+    }
+}
+
+#[test]
+fn silence_is_the_floor_everywhere() {
+    let mut log_mel = LogMel::new(24_000, &FrontendConfig::default()).unwrap();
+    let frame = (0..240).find_map(|_| log_mel.push(0.0).map(<[f32]>::to_vec)).unwrap();
+    assert!(frame.iter().all(|v| (v - 1e-6_f32.ln()).abs() < 1e-6));
+}
+
+#[test]
+fn bands_between_two_bins_are_refused() {
+    let config = FrontendConfig { mels: 512, ..FrontendConfig::default() };
+    assert!(LogMel::new(24_000, &config).unwrap_err().to_string().contains("fewer bands"));
+}

@@ -1,0 +1,43 @@
+//! What a Tocco model is, and how sound becomes decisions.
+//!
+//! `samples -> resampler -> log-mel frontend -> network -> posterior -> decision`
+//!
+//! Nothing else computes a feature or runs a network, so training, evaluation, the live plugin and an
+//! offline bounce can't disagree.
+//!
+//! # Promises
+//! - One `.onnx` file is the whole model: the [`Card`] lies in its metadata.
+//! - A model that loads has been run against the reference in its card on this machine.
+//! - [`Recognizer::push`] gives the same decisions, bit for bit, at the same sample positions, however the
+//!   sound was cut into blocks.
+//! - After construction a recognizer allocates nothing of its own. The network engine (tract) does.
+//! - Bad bytes give an [`Error`] that says what is wrong with them, never a panic.
+//!
+//! # Not promised
+//! - [`Recognizer::push`] is not safe on an audio thread as it stands: tract allocates at every step.
+#![deny(missing_docs)]
+
+mod card;
+pub mod decision;
+mod error;
+mod files;
+mod frontend;
+pub mod library;
+mod model;
+pub mod onnx;
+mod recognizer;
+mod resampler;
+#[cfg(test)]
+#[allow(missing_docs, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+mod test_models;
+
+pub use card::{
+    CARD_FORMAT, CARD_KEY, Card, DataSource, FrontendConfig, MAX_CLASSES, NONE, NetworkKind, Reference, StateSpec, Task,
+};
+pub use decision::{ClassSet, Decider, Decision, Gate, Policy, Smoothing};
+pub use error::{Error, Result};
+pub use files::write_beside;
+pub use frontend::{Frontend, LogMel};
+pub use model::{Model, Runner};
+pub use recognizer::{Latency, Recognizer};
+pub use resampler::{Resampler, resample_all};

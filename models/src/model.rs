@@ -1,0 +1,178 @@
+//! A loaded model: its card and the network, shared by all who run it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::card::{Card, NetworkKind};
+use crate::error::{Error, Result};
+use crate::onnx;
+
+mod foreign;
+mod network;
+
+use network::Network;
+
+/// How far a network's outputs may lie from the card's reference.
+const REFERENCE_TOLERANCE: f32 = 1e-3;
+
+/// One network with its state.
+pub trait Runner: Send {
+    /// Runs the network once.
+    ///
+    /// `input` holds, time-major, `frames_per_step * mels` numbers for a `stream` network, `frames * mels` for a
+    /// `window` one, `samples` for an `audio` one; `logits` gets one number a class.
+    ///
+    /// # Errors
+    /// [`Error::Run`] where the engine fails.
+    fn step(&mut self, input: &[f32], logits: &mut [f32]) -> Result<()>;
+
+    /// Back to the initial state.
+    ///
+    /// # Errors
+    /// [`Error::Run`] where the engine fails.
+    fn reset(&mut self) -> Result<()>;
+}
+
+/// A model, loaded and checked. Its weights are shared by every runner made from it.
+#[derive(Debug)]
+pub struct Model {
+    card: Card,
+    network: Network,
+    operators: BTreeMap<String, usize>,
+    parameters: usize,
+    file_bytes: usize,
+}
+
+impl Model {
+    /// Loads a file and checks it as [`Model::from_bytes`] does.
+    ///
+    /// # Errors
+    /// [`Error::Unreadable`], or any error of [`Model::from_bytes`] with the file's name.
+    pub fn load(path: &Path) -> Result<Arc<Self>> {
+        let unreadable = |source| Error::Unreadable { path: path.to_owned(), source };
+        let size = std::fs::metadata(path).map_err(unreadable)?.len();
+        if size > onnx::LARGEST_FILE {
+            return Err(Error::TooLarge { size, limit: onnx::LARGEST_FILE }.in_file(path));
+        }
+        let bytes = std::fs::read(path).map_err(unreadable)?;
+        let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned());
+        Self::named(&bytes, stem.as_deref()).map_err(|e| e.in_file(path))
+    }
+
+    /// Reads a model, loads its network into tract and compares it with the card's reference.
+    ///
+    /// # Errors
+    /// Those of [`onnx::decode`]; [`Error::NoCard`] and [`Error::BadCard`]; [`Error::NotRunnable`],
+    /// [`Error::CardMismatch`] and [`Error::WrongReference`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Arc<Self>> {
+        Self::named(bytes, None)
+    }
+
+    fn named(bytes: &[u8], name: Option<&str>) -> Result<Arc<Self>> {
+        let proto = onnx::decode(bytes)?;
+        let card = match onnx::metadata(&proto, crate::CARD_KEY) {
+            Some(json) => Card::from_json(json)?,
+            None => foreign::card(&proto, name.unwrap_or("unnamed"))?,
+        };
+        let (operators, parameters) = count(&proto);
+        let network = Network::new(proto, &card)?;
+        let model = Self { card, network, operators, parameters, file_bytes: bytes.len() };
+        model.check_reference()?;
+        Ok(Arc::new(model))
+    }
+
+    /// What the model says of itself.
+    #[must_use]
+    pub fn card(&self) -> &Card {
+        &self.card
+    }
+
+    /// How often each ONNX operator occurs.
+    #[must_use]
+    pub fn operators(&self) -> &BTreeMap<String, usize> {
+        &self.operators
+    }
+
+    /// Numbers in the weights.
+    #[must_use]
+    pub fn parameters(&self) -> usize {
+        self.parameters
+    }
+
+    /// Size of the file in bytes.
+    #[must_use]
+    pub fn file_bytes(&self) -> usize {
+        self.file_bytes
+    }
+
+    /// A fresh runner on tract, in the initial state.
+    ///
+    /// # Errors
+    /// [`Error::Run`] where tract can't make one.
+    pub fn runner(&self) -> Result<Box<dyn Runner>> {
+        self.network.runner()
+    }
+
+    /// Runs the reference (or, where there is none, silence) once through the network.
+    fn check_reference(&self) -> Result<()> {
+        let classes = self.card.classes.len();
+        let per_step = input_size(&self.card);
+        let silence = vec![0.0; per_step];
+        let (input, expected) = match &self.card.reference {
+            Some(r) => (r.input.as_slice(), Some(r.output.as_slice())),
+            None => (silence.as_slice(), None),
+        };
+        let steps = input.len() / per_step.max(1);
+        let fits = expected.is_none_or(|e| e.len() == steps * classes);
+        if steps == 0 || steps * per_step != input.len() || !fits {
+            return Err(Error::BadCard(
+                "the reference does not have the size of the network's input and output".into(),
+            ));
+        }
+        let mut runner = self.runner()?;
+        let mut logits = vec![0.0; classes];
+        let mut difference = 0.0_f32;
+        for (i, step) in input.chunks_exact(per_step).enumerate() {
+            runner.step(step, &mut logits)?;
+            for (c, logit) in logits.iter().enumerate() {
+                let distance = expected.map_or(0.0, |e| (logit - e[i * classes + c]).abs());
+                // A NaN on either side must not pass for agreement.
+                difference = difference.max(if distance.is_nan() { f32::INFINITY } else { distance });
+            }
+        }
+        if difference > REFERENCE_TOLERANCE {
+            return Err(Error::WrongReference { difference, tolerance: REFERENCE_TOLERANCE });
+        }
+        Ok(())
+    }
+}
+
+/// Numbers that one step of the network takes.
+pub(crate) fn input_size(card: &Card) -> usize {
+    let mels = card.frontend.as_ref().map_or(0, |f| f.mels);
+    match &card.network {
+        NetworkKind::Stream { frames_per_step, .. } => frames_per_step * mels,
+        NetworkKind::Window { frames, .. } => frames * mels,
+        NetworkKind::Audio { samples, .. } => *samples,
+    }
+}
+
+/// How often each operator occurs, and how many numbers the weights have.
+fn count(proto: &onnx::pb::ModelProto) -> (BTreeMap<String, usize>, usize) {
+    let mut operators = BTreeMap::new();
+    let mut parameters = 0;
+    if let Some(graph) = &proto.graph {
+        for node in &graph.node {
+            *operators.entry(node.op_type.clone()).or_insert(0) += 1;
+        }
+        let floats = |t: &&onnx::pb::TensorProto| t.data_type == onnx::pb::tensor_proto::DataType::Float as i32;
+        for tensor in graph.initializer.iter().filter(floats) {
+            parameters += tensor.dims.iter().filter_map(|&d| usize::try_from(d).ok()).product::<usize>();
+        }
+    }
+    (operators, parameters)
+}
+
+#[cfg(test)]
+mod tests;

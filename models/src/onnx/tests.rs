@@ -1,0 +1,76 @@
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+use super::*;
+use crate::test_models;
+use proptest::prelude::*;
+
+fn refused(change: impl FnOnce(&mut pb::GraphProto)) -> String {
+    let mut model = test_models::graph();
+    change(model.graph.as_mut().unwrap());
+    decode(&encode(&model)).unwrap_err().to_string()
+}
+
+#[test]
+fn every_fault_is_named() {
+    let weights = |g: &mut pb::GraphProto| g.initializer.iter().position(|t| t.name == "w").unwrap();
+    let nan = refused(|g| {
+        let w = weights(g);
+        g.initializer[w].raw_data[..4].copy_from_slice(&f32::NAN.to_le_bytes());
+    });
+    assert!(nan.contains("«w»") && nan.contains("not finite"), "{nan}");
+    let outside = refused(|g| {
+        let w = weights(g);
+        g.initializer[w].raw_data.clear();
+        g.initializer[w].data_location = Some(1);
+        g.initializer[w].external_data =
+            vec![pb::StringStringEntryProto { key: "location".into(), value: "../../etc/passwd".into() }];
+    });
+    assert!(outside.contains("another file (../../etc/passwd)"), "{outside}");
+    let huge = refused(|g| {
+        let w = weights(g);
+        g.initializer[w].dims = vec![i64::MAX, 2];
+    });
+    assert!(huge.contains("its shape is"), "{huge}");
+    let short = refused(|g| {
+        let w = weights(g);
+        g.initializer[w].raw_data.pop();
+    });
+    assert!(short.contains("wants 48 numbers"), "{short}");
+    let empty = refused(|g| g.node.clear());
+    assert!(empty.contains("no network"), "{empty}");
+}
+
+#[test]
+fn a_file_cut_anywhere_is_refused_or_misses_its_card() {
+    let whole = test_models::bytes();
+    for cut in (0..whole.len()).step_by(7) {
+        assert!(crate::Model::from_bytes(&whole[..cut]).is_err(), "cut at {cut} of {}", whole.len());
+    }
+    crate::Model::from_bytes(&whole).unwrap();
+}
+
+#[test]
+fn the_card_comes_back_as_it_went_in() {
+    let model = decode(&test_models::bytes()).unwrap();
+    let card = Card::from_json(metadata(&model, CARD_KEY).unwrap()).unwrap();
+    assert_eq!(card, test_models::card());
+    // A second card replaces the first.
+    let twice = with_card(model, &Card { name: "other".into(), ..card }).unwrap();
+    assert_eq!(twice.metadata_props.len(), 1);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn any_bytes_are_refused_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        prop_assert!(crate::Model::from_bytes(&bytes).is_err());
+    }
+
+    #[test]
+    fn a_broken_byte_never_panics(at in 0usize..1_000_000, value: u8) {
+        let mut bytes = test_models::bytes();
+        let at = at % bytes.len();
+        bytes[at] = value;
+        let _ = crate::Model::from_bytes(&bytes);
+    }
+}

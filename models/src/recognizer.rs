@@ -1,0 +1,300 @@
+//! The whole chain, from samples at the host's rate to decisions.
+
+use std::sync::Arc;
+
+use crate::card::{Card, NetworkKind, Task};
+use crate::decision::{Decider, Decision, Gate, Policy, Smoothing};
+use crate::error::{Error, Result};
+use crate::frontend::LogMel;
+use crate::model::{Model, Runner, input_size};
+use crate::resampler::Resampler;
+
+/// What makes a decision late, term by term, in seconds of sound.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Latency {
+    /// Delay of the resampler and the wait for its chunk.
+    pub resampler: f64,
+    /// From the middle of the analysis window to its end.
+    pub window: f64,
+    /// The longest wait for the next decision.
+    pub hop: f64,
+    /// Half of the smoothing's length.
+    pub smoothing: f64,
+    /// The minimum duration.
+    pub min_duration: f64,
+}
+
+impl Latency {
+    /// The sum of all terms.
+    #[must_use]
+    pub fn total(&self) -> f64 {
+        self.resampler + self.window + self.hop + self.smoothing + self.min_duration
+    }
+}
+
+/// Recognises a mono stream.
+pub struct Recognizer {
+    resampler: Resampler,
+    listener: Listener,
+}
+
+impl std::fmt::Debug for Recognizer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Recognizer({}, {:?})", self.listener.card.name, self.resampler)
+    }
+}
+
+impl Recognizer {
+    /// For sound at `sample_rate` Hz, the network running on tract.
+    ///
+    /// # Errors
+    /// [`Error::SampleRate`], [`Error::OutOfRange`], [`Error::Run`].
+    pub fn new(model: &Arc<Model>, sample_rate: f64, policy: &Policy) -> Result<Self> {
+        Self::with_runner(model.card(), model.runner()?, sample_rate, policy)
+    }
+
+    /// The same chain around another engine's runner.
+    ///
+    /// # Errors
+    /// As [`Recognizer::new`].
+    pub fn with_runner(card: &Card, runner: Box<dyn Runner>, sample_rate: f64, policy: &Policy) -> Result<Self> {
+        let resampler = Resampler::new(sample_rate, f64::from(card.sample_rate))?;
+        let late = resampler.delay_s() * f64::from(card.sample_rate);
+        let listener = Listener::new(card, runner, resampler.ratio(), late, policy)?;
+        Ok(Self { resampler, listener })
+    }
+
+    /// Feeds a block of any length and calls back once a hop. The decisions and their stamps do not depend on
+    /// how the sound was cut into blocks.
+    ///
+    /// # Errors
+    /// [`Error::Run`] where the network failed; the sound of this block counts as heard.
+    pub fn push(&mut self, block: &[f32], mut on_decision: impl FnMut(&Decision<'_>)) -> Result<()> {
+        let mut outcome = Ok(());
+        let Self { resampler, listener } = self;
+        resampler.push_known(block, |known| {
+            for (i, &sample) in known.samples.iter().enumerate() {
+                if let Err(error) = listener.hear(sample, known.at(i), &mut on_decision) {
+                    outcome = Err(error);
+                }
+            }
+        });
+        outcome
+    }
+
+    /// Jumps over `samples` of input that were lost. Positions go on as if they had been heard; filters and
+    /// network start from silence, what was decided holds on.
+    ///
+    /// # Errors
+    /// [`Error::Run`] where the engine fails.
+    pub fn skip(&mut self, samples: u64) -> Result<()> {
+        self.resampler.skip(samples);
+        self.listener.restart_hearing()
+    }
+
+    /// Back to silence, position 0.
+    ///
+    /// # Errors
+    /// [`Error::Run`] where the engine fails.
+    pub fn reset(&mut self) -> Result<()> {
+        self.resampler.reset();
+        self.listener.gate.reset();
+        self.listener.decider.reset();
+        self.listener.restart_hearing()
+    }
+
+    /// Changes the decision policy; one that is out of range is ignored.
+    pub fn set_policy(&mut self, policy: &Policy) {
+        if policy.check().is_ok() {
+            self.listener.gate.set(policy.gate_dbfs, policy.gate_hold_ms);
+            self.listener.decider.set_policy(policy);
+            self.listener.policy = *policy;
+        }
+    }
+
+    /// Input samples pushed since the start.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.resampler.pushed()
+    }
+
+    /// What makes a decision late, with the policy as it is.
+    #[must_use]
+    pub fn latency(&self) -> Latency {
+        let card = &self.listener.card;
+        let seconds = |samples: usize| samples as f64 / f64::from(card.sample_rate);
+        let half_window = match &card.network {
+            NetworkKind::Audio { samples, .. } => *samples,
+            _ => card.frontend.as_ref().map_or(0, |f| f.window),
+        } as f64
+            / 2.0;
+        let policy = &self.listener.policy;
+        let smoothing_ms = match policy.smoothing {
+            Smoothing::MovingAverage { ms } => f64::from(ms) / 2.0,
+            // The time in which a leaky integrator covers half of a step.
+            Smoothing::Leaky { sensitivity } if sensitivity < 1.0 => {
+                seconds(card.hop()) * 1000.0 * 0.5_f64.ln() / (1.0 - f64::from(sensitivity)).ln()
+            }
+            Smoothing::Leaky { .. } => 0.0,
+        };
+        Latency {
+            resampler: self.resampler.delay_s() + self.resampler.chunk_s(),
+            window: half_window / f64::from(card.sample_rate),
+            hop: seconds(card.hop()),
+            smoothing: smoothing_ms / 1000.0,
+            min_duration: f64::from(policy.min_duration_ms) / 1000.0,
+        }
+    }
+
+    /// The model's card.
+    #[must_use]
+    pub fn card(&self) -> &Card {
+        &self.listener.card
+    }
+
+    /// Level of the last whole 10 ms, in dBFS.
+    #[must_use]
+    pub fn level_dbfs(&self) -> f32 {
+        self.listener.gate.level_dbfs()
+    }
+}
+
+/// Everything behind the resampler.
+struct Listener {
+    card: Card,
+    policy: Policy,
+    gate: Gate,
+    /// Absent where the network eats raw audio.
+    log_mel: Option<LogMel>,
+    /// The network's next input, oldest first.
+    input: Vec<f32>,
+    /// What silence looks like in `input`.
+    silence: f32,
+    /// Numbers of `input` that a step makes stale.
+    stale: usize,
+    /// Numbers of `input` that are already there.
+    filled: usize,
+    runner: Box<dyn Runner>,
+    probabilities: Vec<f32>,
+    decider: Decider,
+    /// From the middle of the newest window to the newest input sample, in input samples.
+    behind: u64,
+}
+
+impl Listener {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive delay in samples")]
+    fn new(card: &Card, runner: Box<dyn Runner>, ratio: f64, late: f64, policy: &Policy) -> Result<Self> {
+        let rate = card.sample_rate;
+        let log_mel = card.frontend.as_ref().map(|f| LogMel::new(rate, f)).transpose()?;
+        let window = match &card.network {
+            NetworkKind::Audio { samples, .. } => *samples,
+            _ => card.frontend.as_ref().map_or(0, |f| f.window),
+        };
+        let input = input_size(card);
+        let silence = card.frontend.as_ref().map_or(0.0, |f| f.log_floor.ln());
+        let mels = card.frontend.as_ref().map_or(1, |f| f.mels);
+        let stale = match &card.network {
+            NetworkKind::Stream { .. } => input,
+            NetworkKind::Window { frames_per_step, .. } => (frames_per_step * mels).min(input),
+            NetworkKind::Audio { hop, .. } => (*hop).min(input),
+        };
+        Ok(Self {
+            gate: Gate::new(f64::from(rate), policy.gate_dbfs, policy.gate_hold_ms),
+            policy: *policy,
+            log_mel,
+            input: vec![silence; input],
+            silence,
+            stale,
+            filled: input - stale,
+            runner,
+            probabilities: vec![0.0; card.classes.len()],
+            decider: Decider::new(card, card.hop() as f32 * 1000.0 / rate as f32, policy)?,
+            behind: ((late + window as f64 / 2.0) * ratio).round() as u64,
+            card: card.clone(),
+        })
+    }
+
+    /// Takes one sample at the card's rate.
+    fn hear(&mut self, sample: f32, known_at: u64, on_decision: &mut impl FnMut(&Decision<'_>)) -> Result<()> {
+        self.gate.push(sample);
+        match &mut self.log_mel {
+            None => {
+                self.input[self.filled] = sample;
+                self.filled += 1;
+            }
+            Some(log_mel) => {
+                let Some(frame) = log_mel.push(sample) else { return Ok(()) };
+                self.input[self.filled..self.filled + frame.len()].copy_from_slice(frame);
+                self.filled += frame.len();
+            }
+        }
+        if self.filled < self.input.len() {
+            return Ok(());
+        }
+        let outcome = self.run();
+        self.input.copy_within(self.stale.., 0);
+        self.filled = self.input.len() - self.stale;
+        let gate_open = self.gate.is_open();
+        let verdict = self.decider.decide(&self.probabilities, gate_open);
+        on_decision(&Decision {
+            known_at,
+            about: known_at.saturating_sub(self.behind),
+            gate_open,
+            posterior: self.decider.posterior(),
+            class: verdict.class,
+            active: verdict.active,
+            confidence: verdict.confidence,
+            changed: verdict.changed,
+            level_dbfs: self.gate.level_dbfs(),
+        });
+        outcome
+    }
+
+    /// One step of the network, into probabilities. After a failure every class is equally unlikely.
+    fn run(&mut self) -> Result<()> {
+        let outcome = self.runner.step(&self.input, &mut self.probabilities).and_then(|()| {
+            if self.probabilities.iter().all(|p| p.is_finite()) {
+                Ok(())
+            } else {
+                Err(Error::Run("its outputs are not finite numbers".into()))
+            }
+        });
+        if outcome.is_err() {
+            self.probabilities.fill(0.0);
+            return self.runner.reset().and(outcome);
+        }
+        for p in &mut self.probabilities {
+            *p /= self.card.temperature;
+        }
+        match self.card.task {
+            Task::Technique => softmax(&mut self.probabilities),
+            Task::Instruments => self.probabilities.iter_mut().for_each(|p| *p = 1.0 / (1.0 + (-*p).exp())),
+        }
+        Ok(())
+    }
+
+    fn restart_hearing(&mut self) -> Result<()> {
+        if let Some(log_mel) = &mut self.log_mel {
+            log_mel.reset();
+        }
+        self.input.fill(self.silence);
+        self.filled = self.input.len() - self.stale;
+        self.runner.reset()
+    }
+}
+
+fn softmax(logits: &mut [f32]) {
+    let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let mut sum = 0.0;
+    for l in logits.iter_mut() {
+        *l = (*l - highest).exp();
+        sum += *l;
+    }
+    for l in logits {
+        *l /= sum;
+    }
+}
+
+#[cfg(test)]
+#[path = "recognizer_tests.rs"]
+mod tests;
