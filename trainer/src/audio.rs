@@ -20,10 +20,8 @@ pub const SHORTEST_S: f64 = 0.1;
 /// Where no sample is louder than this (-80 dBFS), nothing was recorded.
 const SILENT_PEAK: f32 = 1e-4;
 /// File name endings that are taken for recordings, lower case.
-pub const EXTENSIONS: [&str; 14] = [
-    "wav", "wave", "flac", "mp3", "ogg", "oga", "aif", "aiff", "aifc", "m4a", "mp4", "aac", "caf",
-    "mka",
-];
+pub const EXTENSIONS: [&str; 14] =
+    ["wav", "wave", "flac", "mp3", "ogg", "oga", "aif", "aiff", "aifc", "m4a", "mp4", "aac", "caf", "mka"];
 
 /// Why a recording can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -60,9 +58,7 @@ pub enum Error {
         decoded_s: f64,
     },
     /// Sound shorter than [`SHORTEST_S`].
-    #[error(
-        "{path}: the recording is too short: {duration_s:.3} s, at least {SHORTEST_S} s are needed"
-    )]
+    #[error("{path}: the recording is too short: {duration_s:.3} s, at least {SHORTEST_S} s are needed")]
     TooShort {
         /// The file as it was asked for.
         path: PathBuf,
@@ -97,9 +93,7 @@ impl Sound {
 /// Whether the file's name ends like a recording's.
 #[must_use]
 pub fn has_audio_extension(path: &Path) -> bool {
-    path.extension()
-        .and_then(|e| e.to_str())
-        .is_some_and(|e| EXTENSIONS.contains(&e.to_ascii_lowercase().as_str()))
+    path.extension().and_then(|e| e.to_str()).is_some_and(|e| EXTENSIONS.contains(&e.to_ascii_lowercase().as_str()))
 }
 
 /// Decodes a whole recording to mono at its own rate.
@@ -113,24 +107,14 @@ pub fn decode(path: &Path) -> Result<Sound> {
     while let Some(block) = reader.next_block()? {
         samples.extend_from_slice(block);
     }
-    let sound = Sound {
-        samples,
-        rate: reader.rate(),
-    };
+    let sound = Sound { samples, rate: reader.rate() };
     let path = path.to_path_buf();
     if sound.samples.iter().any(|s| !s.is_finite()) {
         let reason = "it holds values that are not finite numbers".to_owned();
-        return Err(Error::Damaged {
-            path,
-            reason,
-            decoded_s: sound.duration_s(),
-        });
+        return Err(Error::Damaged { path, reason, decoded_s: sound.duration_s() });
     }
     if sound.duration_s() < SHORTEST_S {
-        return Err(Error::TooShort {
-            path,
-            duration_s: sound.duration_s(),
-        });
+        return Err(Error::TooShort { path, duration_s: sound.duration_s() });
     }
     if sound.samples.iter().all(|s| s.abs() < SILENT_PEAK) {
         return Err(Error::Silent(path));
@@ -159,14 +143,8 @@ impl Reader {
     /// # Errors
     /// [`Error::Unreadable`] and [`Error::NotAudio`].
     pub fn open(path: &Path) -> Result<Self> {
-        let unreadable = |source| Error::Unreadable {
-            path: path.to_path_buf(),
-            source,
-        };
-        let not_audio = |reason: String| Error::NotAudio {
-            path: path.to_path_buf(),
-            reason,
-        };
+        let unreadable = |source| Error::Unreadable { path: path.to_path_buf(), source };
+        let not_audio = |reason: String| Error::NotAudio { path: path.to_path_buf(), reason };
         let file = File::open(path).map_err(unreadable)?;
         let about = file.metadata().map_err(unreadable)?;
         if about.is_dir() {
@@ -179,21 +157,12 @@ impl Reader {
         if let Some(extension) = path.extension().and_then(|e| e.to_str()) {
             hint.with_extension(extension);
         }
-        let stream = MediaSourceStream::new(
-            Box::new(file),
-            symphonia::core::io::MediaSourceStreamOptions::default(),
-        );
+        let stream = MediaSourceStream::new(Box::new(file), symphonia::core::io::MediaSourceStreamOptions::default());
         let format = symphonia::default::get_probe()
-            .probe(
-                &hint,
-                stream,
-                FormatOptions::default(),
-                MetadataOptions::default(),
-            )
+            .probe(&hint, stream, FormatOptions::default(), MetadataOptions::default())
             .map_err(|e| not_audio(plain(&e)))?;
-        let track = format
-            .default_track(TrackType::Audio)
-            .ok_or_else(|| not_audio("it holds no audio track".into()))?;
+        let track =
+            format.default_track(TrackType::Audio).ok_or_else(|| not_audio("it holds no audio track".into()))?;
         let parameters = track
             .codec_params
             .as_ref()
@@ -271,11 +240,7 @@ impl Reader {
             self.decoded += sound.frames() as u64;
             self.mono.clear();
             let share = 1.0 / channels as f32;
-            self.mono.extend(
-                self.interleaved
-                    .chunks_exact(channels)
-                    .map(|frame| frame.iter().sum::<f32>() * share),
-            );
+            self.mono.extend(self.interleaved.chunks_exact(channels).map(|frame| frame.iter().sum::<f32>() * share));
             return Ok(Some(&self.mono));
         }
     }
@@ -285,10 +250,7 @@ impl Reader {
             return Err(Error::Empty(self.path.clone()));
         }
         if self.broken_packets > 0 {
-            return Err(self.damaged(format!(
-                "{} of its packets can't be decoded",
-                self.broken_packets
-            )));
+            return Err(self.damaged(format!("{} of its packets can't be decoded", self.broken_packets)));
         }
         if cut::is_cut_off(&self.path) {
             return Err(self.damaged("it ends in the middle: the file was cut off".into()));
@@ -305,11 +267,7 @@ impl Reader {
     }
 
     fn damaged(&self, reason: String) -> Error {
-        Error::Damaged {
-            path: self.path.clone(),
-            reason,
-            decoded_s: self.decoded_s(),
-        }
+        Error::Damaged { path: self.path.clone(), reason, decoded_s: self.decoded_s() }
     }
 }
 

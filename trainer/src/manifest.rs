@@ -87,28 +87,16 @@ impl Manifest {
     /// The file can't be read, a column is missing, or a row is wrong: the sentence names file, line and reason;
     /// or no row is left.
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path)
-            .with_context(|| format!("{}: the manifest can't be read", path.display()))?;
-        let mut manifest = Self {
-            path: path.to_path_buf(),
-            rows: Vec::new(),
-            missing: Vec::new(),
-        };
-        let mut reader = csv::ReaderBuilder::new()
-            .trim(csv::Trim::All)
-            .from_reader(bytes.as_slice());
-        let header = reader
-            .headers()
-            .with_context(|| path.display().to_string())?
-            .clone();
+        let bytes = std::fs::read(path).with_context(|| format!("{}: the manifest can't be read", path.display()))?;
+        let mut manifest = Self { path: path.to_path_buf(), rows: Vec::new(), missing: Vec::new() };
+        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(bytes.as_slice());
+        let header = reader.headers().with_context(|| path.display().to_string())?.clone();
         let columns = Columns::find(&header).with_context(|| path.display().to_string())?;
         let folder = path.parent().unwrap_or(Path::new(""));
         for record in reader.records() {
             let record = record.with_context(|| path.display().to_string())?;
             let line = record.position().map_or(0, csv::Position::line);
-            let row = columns
-                .row(&record, folder)
-                .with_context(|| format!("{}, line {line}", path.display()))?;
+            let row = columns.row(&record, folder).with_context(|| format!("{}, line {line}", path.display()))?;
             if row.path.is_file() {
                 manifest.rows.push(row);
             } else {
@@ -120,16 +108,10 @@ impl Manifest {
                 || "it has no rows".to_owned(),
                 |(line, file)| {
                     let n = manifest.missing.len();
-                    format!(
-                        "none of its {n} rows points to a file that is there (line {line}: {})",
-                        file.display()
-                    )
+                    format!("none of its {n} rows points to a file that is there (line {line}: {})", file.display())
                 },
             );
-            bail!(
-                "{}: the manifest holds no recordings: {why}",
-                path.display()
-            );
+            bail!("{}: the manifest holds no recordings: {why}", path.display());
         }
         Ok(manifest)
     }
@@ -140,18 +122,11 @@ impl Manifest {
         const NAMED: usize = 10;
         let at = self.path.display();
         let mut remarks: Vec<String> = (self.missing.iter().take(NAMED))
-            .map(|(line, file)| {
-                format!(
-                    "{at}, line {line}: {} is not there; the row is skipped",
-                    file.display()
-                )
-            })
+            .map(|(line, file)| format!("{at}, line {line}: {} is not there; the row is skipped", file.display()))
             .collect();
         if !self.missing.is_empty() {
             let (n, left) = (self.missing.len(), self.rows.len());
-            remarks.push(format!(
-                "{at}: {n} rows point nowhere and are skipped; {left} are left"
-            ));
+            remarks.push(format!("{at}: {n} rows point nowhere and are skipped; {left} are left"));
         }
         remarks
     }
@@ -159,11 +134,7 @@ impl Manifest {
     /// The classes of all rows: sorted by name, `none` last. Their order is the model's.
     #[must_use]
     pub fn classes(&self) -> Vec<String> {
-        sorted_classes(
-            self.rows
-                .iter()
-                .flat_map(|r| r.labels.iter().map(String::as_str)),
-        )
+        sorted_classes(self.rows.iter().flat_map(|r| r.labels.iter().map(String::as_str)))
     }
 
     /// The rows of one split.
@@ -174,18 +145,11 @@ impl Manifest {
     /// Where the sound comes from: each collection once, with its licence.
     #[must_use]
     pub fn sources(&self) -> Vec<tocco_models::DataSource> {
-        let named: BTreeSet<_> = self
-            .rows
-            .iter()
-            .filter(|r| !r.collection.is_empty())
-            .map(|r| (&r.collection, &r.licence))
-            .collect();
+        let named: BTreeSet<_> =
+            self.rows.iter().filter(|r| !r.collection.is_empty()).map(|r| (&r.collection, &r.licence)).collect();
         named
             .into_iter()
-            .map(|(name, licence)| tocco_models::DataSource {
-                name: name.clone(),
-                licence: licence.clone(),
-            })
+            .map(|(name, licence)| tocco_models::DataSource { name: name.clone(), licence: licence.clone() })
             .collect()
     }
 
@@ -198,16 +162,10 @@ impl Manifest {
         let at = self.path.display();
         let classes = self.classes();
         if classes.len() < 2 {
-            bail!(
-                "{at}: there is only the class «{}»: a model needs at least two",
-                classes.join("")
-            );
+            bail!("{at}: there is only the class «{}»: a model needs at least two", classes.join(""));
         }
         for split in Split::ALL {
-            let held: BTreeSet<&str> = self
-                .split(split)
-                .flat_map(|r| r.labels.iter().map(String::as_str))
-                .collect();
+            let held: BTreeSet<&str> = self.split(split).flat_map(|r| r.labels.iter().map(String::as_str)).collect();
             if held.is_empty() && split == Split::Test {
                 continue;
             }
@@ -246,10 +204,7 @@ impl Manifest {
             let shown = relative_to(&row.path, &folder);
             writer.write_record([
                 shown.to_str().with_context(|| {
-                    format!(
-                        "{}: the name is not valid Unicode: rename the file",
-                        row.path.display()
-                    )
+                    format!("{}: the name is not valid Unicode: rename the file", row.path.display())
                 })?,
                 &row.labels.join(";"),
                 &row.group,
@@ -260,9 +215,7 @@ impl Manifest {
                 &row.licence,
             ])?;
         }
-        let bytes = writer
-            .into_inner()
-            .context("the manifest can't be put together")?;
+        let bytes = writer.into_inner().context("the manifest can't be put together")?;
         Ok(tocco_models::write_beside(path, &bytes)?)
     }
 }
@@ -272,24 +225,10 @@ impl Manifest {
 pub fn sorted_classes<'a>(labels: impl Iterator<Item = &'a str>) -> Vec<String> {
     let set: BTreeSet<&str> = labels.collect();
     let none = set.contains(NONE).then_some(NONE);
-    set.iter()
-        .copied()
-        .filter(|c| *c != NONE)
-        .chain(none)
-        .map(str::to_owned)
-        .collect()
+    set.iter().copied().filter(|c| *c != NONE).chain(none).map(str::to_owned).collect()
 }
 
-const COLUMNS: [&str; 8] = [
-    "path",
-    "labels",
-    "group",
-    "split",
-    "duration_s",
-    "sample_rate",
-    "collection",
-    "licence",
-];
+const COLUMNS: [&str; 8] = ["path", "labels", "group", "split", "duration_s", "sample_rate", "collection", "licence"];
 /// How many of [`COLUMNS`] must be there.
 const NEEDED: usize = 6;
 
@@ -298,11 +237,7 @@ struct Columns([Option<usize>; 8]);
 
 impl Columns {
     fn find(header: &csv::StringRecord) -> Result<Self> {
-        let at = COLUMNS.map(|name| {
-            header
-                .iter()
-                .position(|h| h.trim_start_matches('\u{feff}') == name)
-        });
+        let at = COLUMNS.map(|name| header.iter().position(|h| h.trim_start_matches('\u{feff}') == name));
         if let Some(missing) = (0..NEEDED).find(|c| at[*c].is_none()) {
             bail!(
                 "the column «{}» is missing: a manifest starts with the line «{}»",
@@ -315,12 +250,8 @@ impl Columns {
 
     fn row(&self, record: &csv::StringRecord, folder: &Path) -> Result<Row> {
         let cell = |column: usize| self.0[column].and_then(|c| record.get(c)).unwrap_or("");
-        let labels: Vec<String> = cell(1)
-            .split(';')
-            .map(str::trim)
-            .filter(|l| !l.is_empty())
-            .map(str::to_owned)
-            .collect();
+        let labels: Vec<String> =
+            cell(1).split(';').map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect();
         if cell(0).is_empty() {
             bail!("the path is empty");
         }
@@ -334,44 +265,20 @@ impl Columns {
             .parse()
             .ok()
             .filter(|d: &f64| d.is_finite() && *d >= 0.0)
-            .with_context(|| {
-                format!(
-                    "the duration is «{}»: it must be a number of seconds",
-                    cell(4)
-                )
-            })?;
-        let sample_rate: u32 = cell(5).parse().with_context(|| {
-            format!(
-                "the sample rate is «{}»: it must be a whole number of Hz",
-                cell(5)
-            )
-        })?;
+            .with_context(|| format!("the duration is «{}»: it must be a number of seconds", cell(4)))?;
+        let sample_rate: u32 = cell(5)
+            .parse()
+            .with_context(|| format!("the sample rate is «{}»: it must be a whole number of Hz", cell(5)))?;
         let path = folder.join(cell(0));
         let group = if cell(2).is_empty() { cell(0) } else { cell(2) };
-        let (group, collection, licence) =
-            (group.to_owned(), cell(6).to_owned(), cell(7).to_owned());
-        Ok(Row {
-            path,
-            labels,
-            group,
-            split,
-            duration_s,
-            sample_rate,
-            collection,
-            licence,
-        })
+        let (group, collection, licence) = (group.to_owned(), cell(6).to_owned(), cell(7).to_owned());
+        Ok(Row { path, labels, group, split, duration_s, sample_rate, collection, licence })
     }
 }
 
 fn absolute_folder(manifest: &Path) -> PathBuf {
-    let folder = manifest
-        .parent()
-        .filter(|p| !p.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    folder
-        .canonicalize()
-        .or_else(|_| std::path::absolute(folder))
-        .unwrap_or_else(|_| folder.to_path_buf())
+    let folder = manifest.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    folder.canonicalize().or_else(|_| std::path::absolute(folder)).unwrap_or_else(|_| folder.to_path_buf())
 }
 
 /// `path` as seen from `folder` (absolute), climbing with `..` where they share a root; else `path` itself.
@@ -379,18 +286,11 @@ fn relative_to(path: &Path, folder: &Path) -> PathBuf {
     let Ok(path) = path.canonicalize().or_else(|_| std::path::absolute(path)) else {
         return path.to_path_buf();
     };
-    let common = path
-        .components()
-        .zip(folder.components())
-        .take_while(|(a, b)| a == b)
-        .count();
+    let common = path.components().zip(folder.components()).take_while(|(a, b)| a == b).count();
     // Only the root in common: another drive or tree; a climb to the root helps nobody.
     if common <= 1 {
         return path;
     }
-    let up = folder
-        .components()
-        .skip(common)
-        .map(|_| Component::ParentDir);
+    let up = folder.components().skip(common).map(|_| Component::ParentDir);
     up.chain(path.components().skip(common)).collect()
 }

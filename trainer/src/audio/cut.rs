@@ -28,9 +28,7 @@ pub fn is_cut_off(path: &Path) -> bool {
 }
 
 fn has_extension(path: &Path, any: &[&str]) -> bool {
-    path.extension()
-        .and_then(|e| e.to_str())
-        .is_some_and(|e| any.iter().any(|a| e.eq_ignore_ascii_case(a)))
+    path.extension().and_then(|e| e.to_str()).is_some_and(|e| any.iter().any(|a| e.eq_ignore_ascii_case(a)))
 }
 
 /// Walks from frame header to frame header; the last frame must be whole. What follows the last frame (tags) is no
@@ -43,9 +41,7 @@ fn mp3_ends_inside(file: &mut (impl Read + Seek), length: u64) -> std::io::Resul
     file.read_exact(&mut start)?;
     let mut at = 0_u64;
     if &start[..3] == b"ID3" {
-        let size = start[6..10]
-            .iter()
-            .fold(0_u64, |n, b| n << 7 | u64::from(b & 0x7f));
+        let size = start[6..10].iter().fold(0_u64, |n, b| n << 7 | u64::from(b & 0x7f));
         at = 10 + size;
     }
     let mut frames = 0_u32;
@@ -69,9 +65,7 @@ fn mp3_ends_inside(file: &mut (impl Read + Seek), length: u64) -> std::io::Resul
 /// Length of an MPEG layer III frame from its header (ISO 11172-3, 2.4.2.3 and 13818-3), or `None` where it is no
 /// such header or of a free bit rate.
 fn mp3_frame_bytes(header: u32) -> Option<u64> {
-    const KBIT_1: [u64; 15] = [
-        0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320,
-    ];
+    const KBIT_1: [u64; 15] = [0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320];
     const KBIT_2: [u64; 15] = [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160];
     if header >> 21 != 0x7ff || (header >> 17) & 3 != 1 {
         return None;
@@ -83,9 +77,7 @@ fn mp3_frame_bytes(header: u32) -> Option<u64> {
         0 => (KBIT_2, [11_025, 12_000, 8_000], 72),
         _ => return None,
     };
-    let kbit = *kbits
-        .get(((header >> 12) & 15) as usize)
-        .filter(|k| **k > 0)?;
+    let kbit = *kbits.get(((header >> 12) & 15) as usize).filter(|k| **k > 0)?;
     let rate: u64 = *base.get(((header >> 10) & 3) as usize)?;
     Some(samples_by_8 * kbit * 1000 / rate + u64::from((header >> 9) & 1))
 }
@@ -149,8 +141,7 @@ mod tests {
         page.resize(26, 0);
         page.extend([2, 255, 10]);
         page.resize(page.len() + 265, 7);
-        let is_cut =
-            |bytes: &[u8]| ogg_ends_inside(&mut Cursor::new(bytes), bytes.len() as u64).unwrap();
+        let is_cut = |bytes: &[u8]| ogg_ends_inside(&mut Cursor::new(bytes), bytes.len() as u64).unwrap();
         assert!(!is_cut(&page));
         assert!(is_cut(&page[..page.len() - 1]));
         assert!(is_cut(&page[..20]));

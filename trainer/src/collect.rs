@@ -1,0 +1,283 @@
+//! Finding recordings in folders and saying, from their paths alone, what they are and what belongs together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use anyhow::{Context, Result, bail};
+use regex::Regex;
+
+use crate::audio;
+use crate::labels::{LabelSet, Table};
+use crate::manifest::Split;
+use crate::pitch::Pitch;
+
+/// Where a recording's label comes from.
+pub enum LabelFrom<'a> {
+    /// The folder it lies in.
+    Folder,
+    /// A label set of the table of labels.
+    Table(&'a Table, &'a LabelSet),
+}
+
+/// What must stay on one side of a split.
+#[derive(Debug, Clone)]
+pub enum GroupBy {
+    /// What the table of labels says; with folders as labels: each file.
+    Table,
+    /// Each file for itself.
+    File,
+    /// The note name in the file name, with the folder's name; files without one for themselves.
+    Pitch,
+    /// The name of the N-th folder above the file (1: the folder it lies in), with everything above that.
+    Dir(usize),
+    /// What the expression matches in the path (its first group, where it has one); other files for themselves.
+    Regex(Regex),
+}
+
+impl FromStr for GroupBy {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        match word.split_once(':') {
+            None if word == "table" => Ok(Self::Table),
+            None if word == "file" => Ok(Self::File),
+            None if word == "pitch" => Ok(Self::Pitch),
+            Some(("dir", n)) => match n.parse() {
+                Ok(n) if n > 0 => Ok(Self::Dir(n)),
+                _ => Err(format!("«{n}» is no number of folders to climb: write dir:1, dir:2, ...")),
+            },
+            Some(("regex", text)) => Regex::new(text).map(Self::Regex).map_err(|e| e.to_string()),
+            _ => Err("write table, file, pitch, dir:N or regex:EXPRESSION".to_owned()),
+        }
+    }
+}
+
+/// A recording that was found, not yet decoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// Absolute path.
+    pub path: PathBuf,
+    /// Its class.
+    pub label: String,
+    /// What it must stay together with.
+    pub group: String,
+    /// The split that its folder names, where the folders do.
+    pub split: Option<Split>,
+    /// Collection and licence, where known; else empty.
+    pub source: (String, String),
+}
+
+/// What was found and what was left out, with the reason.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// In the order of their paths.
+    pub candidates: Vec<Candidate>,
+    /// Path and reason, in the order of their paths.
+    pub skipped: Vec<(PathBuf, String)>,
+    /// How many recordings the table knows but the label set leaves out.
+    pub outside: usize,
+    /// How many files have no audio file's name, by the ending of their names.
+    pub other_files: BTreeMap<String, usize>,
+    /// How many recordings the grouping rule found nothing to group by in.
+    pub ungrouped: usize,
+}
+
+/// Looks through folders (and single files). Files named like recordings are candidates or stand in `skipped`; a
+/// recording that is reached twice counts once.
+///
+/// # Errors
+/// A folder can't be read, or the table of labels contradicts itself.
+pub fn collect(dirs: &[PathBuf], label_from: &LabelFrom<'_>, group_by: &GroupBy) -> Result<Found> {
+    let mut found = Found::default();
+    let mut seen = BTreeSet::new();
+    for dir in dirs {
+        let root = dir.canonicalize().with_context(|| format!("{}: the folder can't be read", dir.display()))?;
+        let splits_by_folder = names_splits(&root)?;
+        for entry in walkdir::WalkDir::new(&root).follow_links(true).sort_by_file_name() {
+            let entry = entry.with_context(|| format!("{}: the folder can't be read to its end", dir.display()))?;
+            if !entry.file_type().is_file() {
+                continue;
+            }
+            let path = entry.path();
+            if !audio::has_audio_extension(path) {
+                let ending = path.extension().map_or_else(|| "no ending".into(), |e| e.to_string_lossy());
+                *found.other_files.entry(ending.into_owned()).or_default() += 1;
+                continue;
+            }
+            let real = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+            if seen.insert(real) {
+                found.add(path, &root, splits_by_folder, label_from, group_by)?;
+            }
+        }
+    }
+    Ok(found)
+}
+
+impl Found {
+    fn add(
+        &mut self,
+        path: &Path,
+        root: &Path,
+        splits_by_folder: bool,
+        label_from: &LabelFrom<'_>,
+        group_by: &GroupBy,
+    ) -> Result<()> {
+        let Some(slashed) = slashed(path) else {
+            self.skipped.push((path.to_path_buf(), "its name is not valid Unicode".into()));
+            return Ok(());
+        };
+        let within = path.strip_prefix(root).unwrap_or(path);
+        let split = match within.components().next() {
+            Some(first) if splits_by_folder => first.as_os_str().to_str().and_then(Split::parse),
+            _ => None,
+        };
+        if splits_by_folder && split.is_none() {
+            self.skipped.push((path.to_path_buf(), "it lies in none of the folders train, val, test".into()));
+            return Ok(());
+        }
+        let (label, table_group, source) = match label_from {
+            LabelFrom::Folder => match class_folder(path, root, split.is_some()) {
+                Some(label) => (label, None, (String::new(), String::new())),
+                None => {
+                    self.skipped.push((path.to_path_buf(), "it lies in no class folder".into()));
+                    return Ok(());
+                }
+            },
+            LabelFrom::Table(table, set) => {
+                let Some(recording) = table.identify(&slashed)? else {
+                    self.skipped.push((path.to_path_buf(), "the table of labels does not know it".into()));
+                    return Ok(());
+                };
+                let Some(label) = set.label(&recording) else {
+                    self.outside += 1;
+                    return Ok(());
+                };
+                (label.to_owned(), Some(recording.group), (recording.title, recording.licence))
+            }
+        };
+        if label.contains(';') {
+            bail!("{}: a class name can't hold a semicolon, which separates labels: rename the folder", path.display());
+        }
+        let group = group_of(&slashed, table_group, group_by).unwrap_or_else(|| {
+            self.ungrouped += 1;
+            slashed.clone()
+        });
+        self.candidates.push(Candidate { path: path.to_path_buf(), label, group, split, source });
+        Ok(())
+    }
+}
+
+/// The group of a file, or `None` where the rule finds nothing in its path.
+fn group_of(slashed: &str, table_group: Option<String>, group_by: &GroupBy) -> Option<String> {
+    let (folder, name) = slashed.rsplit_once('/').unwrap_or(("", slashed));
+    match group_by {
+        GroupBy::Table => Some(table_group.unwrap_or_else(|| slashed.to_owned())),
+        GroupBy::File => Some(slashed.to_owned()),
+        GroupBy::Pitch => {
+            let pitch = Pitch::in_file_name(name)?;
+            let instrument = folder.rsplit('/').next().unwrap_or(folder);
+            Some(format!("{instrument}/{pitch}"))
+        }
+        GroupBy::Dir(n) => slashed.rmatch_indices('/').nth(n - 1).map(|(at, _)| slashed[..at].to_owned()),
+        GroupBy::Regex(regex) => {
+            let groups = regex.captures(slashed)?;
+            groups.get(1).or_else(|| groups.get(0)).map(|m| m.as_str().to_owned())
+        }
+    }
+}
+
+/// The folder that names the class: the one the file lies in, if that is below the root (or below the split).
+fn class_folder(path: &Path, root: &Path, has_split: bool) -> Option<String> {
+    let folder = path.parent()?;
+    let depth = folder.strip_prefix(root).ok()?.components().count();
+    if depth < 1 + usize::from(has_split) {
+        return None;
+    }
+    folder.file_name()?.to_str().map(str::to_owned)
+}
+
+/// Whether the folder holds `train` and `val` or `test`, and no other folders: then those are the splits.
+fn names_splits(root: &Path) -> Result<bool> {
+    if !root.is_dir() {
+        return Ok(false);
+    }
+    let mut named = BTreeSet::new();
+    for entry in std::fs::read_dir(root).with_context(|| format!("{}: the folder can't be read", root.display()))? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if !entry.path().is_dir() || name.to_string_lossy().starts_with('.') {
+            continue;
+        }
+        match name.to_str().and_then(Split::parse) {
+            Some(split) => named.insert(split),
+            None => return Ok(false),
+        };
+    }
+    Ok(named.contains(&Split::Train) && named.len() > 1)
+}
+
+fn slashed(path: &Path) -> Option<String> {
+    let text = path.to_str()?;
+    Some(if std::path::MAIN_SEPARATOR == '/' { text.to_owned() } else { text.replace('\\', "/") })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop at once")]
+    use super::*;
+
+    fn group(path: &str, by: &str) -> Option<String> {
+        group_of(path, None, &by.parse().unwrap())
+    }
+
+    #[test]
+    fn groups_by_every_rule() {
+        let path = "/data/anna/pizz/take3/bass_Eb2_p.wav";
+        assert_eq!(group(path, "file").as_deref(), Some(path));
+        assert_eq!(group(path, "pitch").as_deref(), Some("take3/d#2"));
+        assert_eq!(group(path, "dir:1").as_deref(), Some("/data/anna/pizz/take3"));
+        assert_eq!(group(path, "dir:3").as_deref(), Some("/data/anna"));
+        assert_eq!(group(path, "dir:9"), None);
+        assert_eq!(group(path, "regex:/data/([a-z]+)/").as_deref(), Some("anna"));
+        assert_eq!(group(path, "regex:take[0-9]").as_deref(), Some("take3"));
+        assert_eq!(group(path, "regex:cello"), None);
+        assert!("dir:0".parse::<GroupBy>().is_err());
+        assert!("regex:(".parse::<GroupBy>().is_err());
+        assert!("moon".parse::<GroupBy>().is_err());
+    }
+
+    fn tree(files: &[&str]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = root.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, b"x").unwrap();
+        }
+        root
+    }
+
+    #[test]
+    fn folders_name_classes_and_splits() {
+        let root = tree(&["train/home/bowed/a.wav", "test/hall/bowed/b.flac", "val/home/none/c.mp3", "val/notes.txt"]);
+        let found = collect(&[root.path().into()], &LabelFrom::Folder, &GroupBy::File).unwrap();
+        let got: Vec<_> = found.candidates.iter().map(|c| (c.label.as_str(), c.split)).collect();
+        assert_eq!(
+            got,
+            [("bowed", Some(Split::Test)), ("bowed", Some(Split::Train)), ("none", Some(Split::Val))],
+            "in the order of their paths"
+        );
+        assert_eq!(found.other_files["txt"], 1);
+    }
+
+    #[test]
+    fn plain_folders_name_classes_and_stray_files_are_reported() {
+        let root = tree(&["bowed/a.wav", "deep/er/plucked/b.wav", "stray.wav", "train/x.wav"]);
+        let dirs = [root.path().to_path_buf(), root.path().join("bowed")];
+        let found = collect(&dirs, &LabelFrom::Folder, &GroupBy::File).unwrap();
+        let labels: Vec<_> = found.candidates.iter().map(|c| c.label.as_str()).collect();
+        assert_eq!(labels, ["bowed", "plucked", "train"], "one folder named train is a class; no file counts twice");
+        assert_eq!(found.skipped.len(), 1);
+        assert!(found.skipped[0].0.ends_with("stray.wav"));
+    }
+}
