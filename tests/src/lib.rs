@@ -1,0 +1,12 @@
+//! What the host-level tests share: a host, an OSC receiver, a model whose answers are known, sounds.
+//!
+//! Nothing here is a test. The tests are in `tests/`, the demonstration is the program `demo`.
+
+pub mod demo;
+pub mod host;
+pub mod locate;
+pub mod osc;
+pub mod phrase;
+pub mod sounds;
+pub mod state;
+pub mod synthetic;
