@@ -8,5 +8,19 @@
 //! - the same seed on the same data gives the same manifest.
 
 pub mod audio;
+pub mod augment;
+pub mod collect;
 pub mod commands;
+pub mod engine;
+pub mod export;
+pub mod labels;
+pub mod listen;
 pub mod manifest;
+pub mod metrics;
+pub mod net;
+pub mod osc;
+pub mod pitch;
+pub mod predictions;
+pub mod split;
+pub mod timeline;
+pub mod train;

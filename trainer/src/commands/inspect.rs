@@ -1,15 +1,159 @@
-//! `tocco inspect`.
+//! `tocco inspect`: a model's card, size, operators and cost on this machine.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::time::Instant;
 
 use anyhow::Result;
+use tocco_models::{Card, Model, NetworkKind, Policy};
+
+use crate::engine::Provider;
+use crate::listen::{Ear, Engine};
 
 /// Options of `tocco inspect`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// The model file, or the name of a shipped model (techniques, instruments).
+    #[arg(value_name = "MODEL")]
+    model: PathBuf,
+    /// The rate of the sound that cost and latency are given for, in Hz.
+    #[arg(long, default_value_t = 48_000.0)]
+    sample_rate: f64,
+    /// Print the card as JSON and nothing else.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Steps that are timed; the first quarter warms up.
+const STEPS: usize = 2000;
 
 /// Runs `tocco inspect`.
 ///
 /// # Errors
-/// Not written yet.
-pub fn run(_args: Args) -> Result<()> {
-    anyhow::bail!("«tocco inspect» is not written yet")
+/// The model is refused.
+pub fn run(args: Args) -> Result<()> {
+    let ear = Ear::open(&args.model, Engine::Tract, Provider::Cpu)?;
+    let card = ear.model.card();
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        serde_json::to_writer_pretty(&mut out, card)?;
+        writeln!(out)?;
+        return Ok(());
+    }
+    write!(out, "{}", about(card))?;
+    let model = &ear.model;
+    writeln!(out, "size         {} bytes, {} parameters", model.file_bytes(), model.parameters())?;
+    let operators: Vec<String> = model.operators().iter().map(|(op, n)| format!("{op} {n}")).collect();
+    writeln!(out, "operators    {}", operators.join(", "))?;
+    writeln!(out, "cost here    {}", cost(&ear, args.sample_rate)?)?;
+    let latency = ear.recognizer(args.sample_rate, &Policy::default())?.latency();
+    let ms = |s: f64| format!("{:.1}", 1000.0 * s);
+    writeln!(
+        out,
+        "latency      {} ms at {} Hz: resampler {}, half a window {}, hop {}, smoothing {}, minimum duration {}",
+        ms(latency.total()),
+        args.sample_rate,
+        ms(latency.resampler),
+        ms(latency.window),
+        ms(latency.hop),
+        ms(latency.smoothing),
+        ms(latency.min_duration)
+    )?;
+    Ok(())
+}
+
+/// The card in words.
+fn about(card: &Card) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    let mut line = |name: &str, value: String| {
+        // Writing to a string can't fail.
+        let _ = writeln!(text, "{name:12} {value}");
+    };
+    line("name", card.name.clone());
+    line("task", format!("{:?}", card.task).to_lowercase());
+    line("classes", format!("{}: {}", card.classes.len(), card.classes.join(", ")));
+    let hop_ms = 1000.0 * card.hop() as f64 / f64::from(card.sample_rate);
+    line("sound", format!("{} Hz, a decision every {hop_ms:.1} ms", card.sample_rate));
+    if let Some(f) = &card.frontend {
+        line(
+            "frontend",
+            format!(
+                "{} mel bands from {} to {} Hz, window {} and hop {} samples, transform {}",
+                f.mels, f.fmin, f.fmax, f.window, f.hop, f.fft_size
+            ),
+        );
+    }
+    line(
+        "network",
+        match &card.network {
+            NetworkKind::Stream { frames_per_step, states } => {
+                let numbers: usize = states.iter().map(|s| s.shape.iter().product::<usize>()).sum();
+                format!("stream: {frames_per_step} frames a step, {} states of {numbers} numbers", states.len())
+            }
+            NetworkKind::Window { frames, frames_per_step } => {
+                format!("window: {frames} frames every {frames_per_step}")
+            }
+            NetworkKind::Audio { samples, hop } => format!("audio: {samples} samples every {hop}"),
+        },
+    );
+    line("temperature", card.temperature.to_string());
+    if !card.thresholds.is_empty() {
+        line("thresholds", format!("{:?}", card.thresholds));
+    }
+    for source in &card.data {
+        line("trained on", format!("{} ({})", source.name, source.licence));
+    }
+    line("licence", if card.licence.is_empty() { "not stated".into() } else { card.licence.clone() });
+    for (name, value) in &card.metrics {
+        line("metric", format!("{name} = {value:.4}"));
+    }
+    let checked = card.reference.as_ref().map(|r| r.output.len() / card.classes.len().max(1));
+    line("reference", checked.map_or("none".into(), |n| format!("{n} steps, reproduced here")));
+    text
+}
+
+/// The network's step and the whole chain's hop, as medians over many.
+fn cost(ear: &Ear, sample_rate: f64) -> Result<String> {
+    let model: &Model = &ear.model;
+    let card = model.card();
+    let numbers = match (&card.network, &card.frontend) {
+        (NetworkKind::Stream { frames_per_step, .. }, Some(f)) => frames_per_step * f.mels,
+        (NetworkKind::Window { frames, .. }, Some(f)) => frames * f.mels,
+        (NetworkKind::Audio { samples, .. }, _) => *samples,
+        (_, None) => 0,
+    };
+    let mut runner = model.runner()?;
+    let input: Vec<f32> = (0..numbers).map(|i| (i as f32 * 0.37).sin()).collect();
+    let mut logits = vec![0.0; card.classes.len()];
+    let step = median_us(STEPS, || Ok(runner.step(&input, &mut logits)?))?;
+    let mut recognizer = ear.recognizer(sample_rate, &Policy { gate_dbfs: -120.0, ..Policy::default() })?;
+    let hop_s = card.hop() as f64 / f64::from(card.sample_rate);
+    // One hop of sound at the host's rate: a small positive number.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let samples = (hop_s * sample_rate).round().max(1.0) as usize;
+    let block: Vec<f32> = (0..samples).map(|i| (i as f32 * 0.05).sin() * 0.3).collect();
+    let hop = median_us(STEPS, || Ok(recognizer.push(&block, |_| ())?))?;
+    let load = 100.0 * hop / (1e6 * hop_s);
+    Ok(format!(
+        "network {step:.1} µs a step, whole chain {hop:.1} µs a hop: {load:.2} % of one core, {:.0} times real time",
+        1e6 * hop_s / hop
+    ))
+}
+
+/// Median time of a call in microseconds, measured for at most two seconds.
+fn median_us(calls: usize, mut call: impl FnMut() -> Result<()>) -> Result<f64> {
+    let begin = Instant::now();
+    let mut times = Vec::with_capacity(calls);
+    for done in 0..calls {
+        let start = Instant::now();
+        call()?;
+        times.push(start.elapsed().as_secs_f64() * 1e6);
+        if done >= 20 && begin.elapsed().as_secs() >= 2 {
+            break;
+        }
+    }
+    times.drain(..times.len() / 4);
+    times.sort_by(f64::total_cmp);
+    Ok(times[times.len() / 2])
 }

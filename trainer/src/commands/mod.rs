@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 pub mod evaluate;
 pub mod export;
 pub mod inspect;
+pub mod policy;
 pub mod prepare;
 pub mod recognize;
 pub mod train;
@@ -53,10 +54,23 @@ pub fn main() -> ExitCode {
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // Where standard error is closed too there is nobody left to tell.
-            let _ = writeln!(std::io::stderr(), "tocco: {error:#}");
+            let _ = writeln!(std::io::stderr(), "tocco: {}", sentence(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// The error and its causes; those that the text before already tells are left out.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 /// Whether the reader of standard output went away (`tocco ... | head`): that is no failure.

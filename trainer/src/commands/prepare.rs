@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail, ensure};
-use indicatif::{ParallelProgressIterator as _, ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 
 use crate::audio;
@@ -119,9 +119,10 @@ fn decode_all(found: &mut Found) -> Result<(Vec<Row>, Vec<Option<Split>>)> {
     let decoded: Vec<_> = found
         .candidates
         .par_iter()
-        .progress_with(bar)
         .map(|c| audio::decode(&c.path).map(|sound| (sound.duration_s(), sound.rate)))
+        .inspect(|_| bar.inc(1))
         .collect();
+    bar.finish_and_clear();
     let mut rows = Vec::new();
     let mut presets = Vec::new();
     for (candidate, decoded) in std::mem::take(&mut found.candidates).into_iter().zip(decoded) {

@@ -1,0 +1,139 @@
+//! A whole recording through the same [`Recognizer`] as in the plugin.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use tocco_models::{Decision, Model, Policy, Recognizer, library};
+
+use crate::audio::{self, Reader};
+use crate::engine::{self, Provider};
+
+/// What runs the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Engine {
+    /// tract, as in the plugin.
+    Tract,
+    /// ONNX Runtime, where its library is found.
+    Ort,
+}
+
+/// A model and what runs it: makes recognizers.
+#[derive(Debug, Clone)]
+pub struct Ear {
+    /// The model.
+    pub model: Arc<Model>,
+    path: std::path::PathBuf,
+    engine: Engine,
+    provider: Provider,
+}
+
+/// What is known about a recording after it was heard.
+#[derive(Debug)]
+pub struct Heard {
+    /// Length in seconds.
+    pub duration_s: f64,
+    /// Samples a second.
+    pub rate: u32,
+    /// Set where the file breaks off: everything before that was heard.
+    pub damage: Option<audio::Error>,
+}
+
+impl Ear {
+    /// Loads a model file, or one that comes with Tocco by its bare name (`techniques`, `instruments`).
+    ///
+    /// # Errors
+    /// The model is refused; the sentence names the file and the reason.
+    pub fn open(model: &Path, engine: Engine, provider: Provider) -> Result<Self> {
+        let shipped = library::all().into_iter().find(|(name, _)| Path::new(name) == model && !model.exists());
+        let loaded = match shipped {
+            Some((name, bytes)) => {
+                anyhow::ensure!(engine == Engine::Tract, "the shipped model «{name}» runs on tract only: name a file");
+                Model::from_bytes(bytes).with_context(|| format!("the shipped model «{name}»"))?
+            }
+            None => Model::load(model)?,
+        };
+        Ok(Self { model: loaded, path: model.to_path_buf(), engine, provider })
+    }
+
+    /// A recognizer for sound at `rate` Hz.
+    ///
+    /// # Errors
+    /// The rate or policy is out of range, or the engine refuses.
+    pub fn recognizer(&self, rate: f64, policy: &Policy) -> Result<Recognizer> {
+        Ok(match self.engine {
+            Engine::Tract => Recognizer::new(&self.model, rate, policy)?,
+            Engine::Ort => {
+                let runner = engine::ort_runner(&self.path, self.provider)?;
+                Recognizer::with_runner(self.model.card(), runner, rate, policy)?
+            }
+        })
+    }
+
+    /// Streams a recording through a fresh recognizer and calls back once a hop, with the file's rate. Silence is
+    /// pushed after the end until every sample of the recording has been decided on; decisions about that silence
+    /// are left out.
+    ///
+    /// # Errors
+    /// The file holds no sound that can be decoded, or recognizing fails.
+    pub fn hear(
+        &self,
+        path: &Path,
+        policy: &Policy,
+        mut on_decision: impl FnMut(&Decision<'_>, u32) -> Result<()>,
+    ) -> Result<Heard> {
+        let mut reader = Reader::open(path)?;
+        let mut recognizer = None;
+        let mut samples_now = Vec::new();
+        let mut pushed = 0_u64;
+        let mut rate = reader.rate();
+        let damage = loop {
+            // The rate is certain once the first block is there.
+            let block = match reader.next_block() {
+                Ok(Some(block)) => block,
+                Ok(None) => break None,
+                Err(error @ audio::Error::Damaged { .. }) if pushed > 0 => break Some(error),
+                Err(error) => return Err(error.into()),
+            };
+            samples_now.clear();
+            samples_now.extend_from_slice(block);
+            rate = reader.rate();
+            let ear = match &mut recognizer {
+                Some(ear) => ear,
+                None => recognizer
+                    .insert(self.recognizer(f64::from(rate), policy).with_context(|| path.display().to_string())?),
+            };
+            pushed += samples_now.len() as u64;
+            push(ear, &samples_now, |d| on_decision(d, rate))?;
+        };
+        if let Some(mut ear) = recognizer {
+            let late = ear.latency();
+            let silence_s = late.resampler + late.window + late.hop;
+            let silence = vec![0.0; samples(silence_s, rate)];
+            push(&mut ear, &silence, |d| if d.about < pushed { on_decision(d, rate) } else { Ok(()) })?;
+        }
+        Ok(Heard { duration_s: pushed as f64 / f64::from(rate.max(1)), rate, damage })
+    }
+}
+
+/// Pushes a block; an error of the callback is passed on.
+fn push(
+    recognizer: &mut Recognizer,
+    block: &[f32],
+    mut on_decision: impl FnMut(&Decision<'_>) -> Result<()>,
+) -> Result<()> {
+    let mut outcome = Ok(());
+    recognizer.push(block, |decision| {
+        if outcome.is_ok() {
+            outcome = on_decision(decision);
+        }
+    })?;
+    outcome
+}
+
+fn samples(seconds: f64, rate: u32) -> usize {
+    // A latency is at most some seconds: the number is small and not negative.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let n = (seconds * f64::from(rate)).ceil() as usize;
+    n
+}
