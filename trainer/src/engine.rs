@@ -1,0 +1,210 @@
+//! ONNX Runtime as a second engine. Its library is found at run time and never linked; without it everything else
+//! works.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use anyhow::{Context, Result, anyhow, bail};
+use ort::environment::Environment;
+use ort::ep;
+use ort::session::Session;
+use ort::value::Tensor;
+use tocco_models::{Card, Error, Model, NetworkKind, Runner};
+
+/// Where ONNX Runtime runs a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Provider {
+    /// The processor.
+    Cpu,
+    /// An NVIDIA card.
+    Cuda,
+    /// Apple's CoreML.
+    Coreml,
+}
+
+/// Environment variable with the path of the library.
+const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
+
+/// The model at `path` on ONNX Runtime, in the initial state. The library is looked for as in [`library`].
+///
+/// # Errors
+/// Where no library is found, the provider is not there, or the model is refused.
+pub fn ort_runner(path: &Path, provider: Provider) -> Result<Box<dyn Runner>> {
+    let library = library(None)?;
+    let model = Model::load(path)?;
+    let bytes = std::fs::read(path).with_context(|| format!("{}: the model file can't be read", path.display()))?;
+    runner_from_bytes(&bytes, model.card(), &library, provider).with_context(|| path.display().to_string())
+}
+
+/// The library of ONNX Runtime: `named` if given, else what `ORT_DYLIB_PATH` says, else the Python package in
+/// `target/venv` (of this folder or one above), else the system's.
+///
+/// # Errors
+/// Where there is none; the sentence says how to get one.
+pub fn library(named: Option<&Path>) -> Result<PathBuf> {
+    if let Some(path) = named {
+        if !path.is_file() {
+            bail!("{}: the library of ONNX Runtime is not there", path.display());
+        }
+        return Ok(path.to_owned());
+    }
+    if let Some(path) = std::env::var_os(LIBRARY_VARIABLE).map(PathBuf::from) {
+        if !path.is_file() {
+            bail!("{}: {LIBRARY_VARIABLE} points to no library", path.display());
+        }
+        return Ok(path);
+    }
+    in_virtual_environment().or_else(in_system).ok_or_else(|| {
+        anyhow!(
+            "no library of ONNX Runtime was found: run `cargo xtask setup`, or `pip install onnxruntime` and set \
+             {LIBRARY_VARIABLE} to its libonnxruntime"
+        )
+    })
+}
+
+fn in_virtual_environment() -> Option<PathBuf> {
+    let here = std::env::current_dir().ok()?;
+    let lib = here.ancestors().map(|folder| folder.join("target/venv/lib")).find(|lib| lib.is_dir())?;
+    let pythons = std::fs::read_dir(lib).ok()?;
+    pythons
+        .filter_map(|python| Some(python.ok()?.path().join("site-packages/onnxruntime/capi")))
+        .find_map(|folder| library_in(&folder))
+}
+
+fn in_system() -> Option<PathBuf> {
+    ["/usr/local/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib", "/opt/homebrew/lib"]
+        .iter()
+        .find_map(|folder| library_in(Path::new(folder)))
+}
+
+/// The main library in a folder, not those of single providers.
+fn library_in(folder: &Path) -> Option<PathBuf> {
+    let is_library = |name: &str| {
+        (name.starts_with("libonnxruntime.") && (name.contains(".so") || name.ends_with(".dylib")))
+            || name == "onnxruntime.dll"
+    };
+    let mut found: Vec<PathBuf> = std::fs::read_dir(folder)
+        .ok()?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.file_name().and_then(|n| n.to_str()).is_some_and(is_library))
+        .collect();
+    found.sort();
+    found.into_iter().next()
+}
+
+/// The one environment of the process, and the library it came from.
+fn environment(library: &Path) -> Result<&'static Environment> {
+    static ENVIRONMENT: OnceLock<std::result::Result<(PathBuf, Environment), String>> = OnceLock::new();
+    let made = ENVIRONMENT.get_or_init(|| {
+        let builder = ort::init_from(library).map_err(|e| e.to_string())?;
+        let environment = builder.with_name("tocco").with_telemetry(false).build().map_err(|e| e.to_string())?;
+        Ok((library.to_owned(), environment))
+    });
+    match made {
+        Ok((from, environment)) if from == library => Ok(environment),
+        Ok((from, _)) => bail!(
+            "{}: another library of ONNX Runtime ({}) is loaded already, and a process can have one",
+            library.display(),
+            from.display()
+        ),
+        Err(reason) => bail!("{}: ONNX Runtime can't be loaded: {reason}", library.display()),
+    }
+}
+
+/// A network on ONNX Runtime, in the initial state.
+///
+/// # Errors
+/// Where the library can't be loaded, the provider is not there, or the model is refused.
+pub fn runner_from_bytes(bytes: &[u8], card: &Card, library: &Path, provider: Provider) -> Result<Box<dyn Runner>> {
+    let environment = environment(library)?;
+    let builder = Session::builder(environment).context("ONNX Runtime makes no session")?;
+    let providers = match provider {
+        Provider::Cpu => ep::CPU::default().build(),
+        Provider::Cuda => ep::CUDA::default().build(),
+        Provider::Coreml => ep::CoreML::default().build(),
+    };
+    let mut builder = builder
+        .with_execution_providers([providers.error_on_failure()])
+        .map_err(|e| anyhow!("ONNX Runtime has no execution provider «{}» here: {e}", provider.name()))?
+        .with_intra_threads(1)
+        .map_err(|e| anyhow!("ONNX Runtime refuses a single thread: {e}"))?;
+    let session = builder.commit_from_memory(bytes).context("ONNX Runtime refuses the model")?;
+    let shapes = shapes(card);
+    if session.inputs().len() != shapes.len() || session.outputs().len() != shapes.len() {
+        bail!(
+            "the network has {} inputs and {} outputs, its card speaks of {}",
+            session.inputs().len(),
+            session.outputs().len(),
+            shapes.len()
+        );
+    }
+    let inputs = shapes.iter().map(|shape| vec![0.0; shape.iter().product()]).collect();
+    Ok(Box::new(OrtRunner { session, shapes, inputs }))
+}
+
+/// Shapes of the inputs: the sound, then the states.
+fn shapes(card: &Card) -> Vec<Vec<usize>> {
+    let mels = card.frontend.as_ref().map_or(0, |f| f.mels);
+    match &card.network {
+        NetworkKind::Stream { frames_per_step, states } => {
+            std::iter::once(vec![1, *frames_per_step, mels]).chain(states.iter().map(|s| s.shape.clone())).collect()
+        }
+        NetworkKind::Window { frames, .. } => vec![vec![1, *frames, mels]],
+        NetworkKind::Audio { samples, .. } => vec![vec![1, 1, *samples]],
+    }
+}
+
+impl Provider {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Cuda => "cuda",
+            Self::Coreml => "coreml",
+        }
+    }
+}
+
+/// One network with its state, on ONNX Runtime.
+struct OrtRunner {
+    session: Session,
+    shapes: Vec<Vec<usize>>,
+    /// The newest sound, then the states.
+    inputs: Vec<Vec<f32>>,
+}
+
+impl OrtRunner {
+    fn run(&mut self, logits: &mut [f32]) -> ort::Result<()> {
+        let values: Vec<ort::session::SessionInputValue<'_>> = self
+            .shapes
+            .iter()
+            .zip(&self.inputs)
+            .map(|(shape, numbers)| Ok(Tensor::from_array((shape.clone(), numbers.clone()))?.into()))
+            .collect::<ort::Result<_>>()?;
+        let outputs = self.session.run(values.as_slice())?;
+        let (_, answer) = outputs[0].try_extract_tensor::<f32>()?;
+        for (to, from) in logits.iter_mut().zip(answer) {
+            *to = *from;
+        }
+        for (index, state) in self.inputs.iter_mut().enumerate().skip(1) {
+            let (_, next) = outputs[index].try_extract_tensor::<f32>()?;
+            state.clear();
+            state.extend_from_slice(next);
+        }
+        Ok(())
+    }
+}
+
+impl Runner for OrtRunner {
+    fn step(&mut self, input: &[f32], logits: &mut [f32]) -> tocco_models::Result<()> {
+        if input.len() != self.inputs[0].len() {
+            return Err(Error::Run(format!("a step takes {} numbers, not {}", self.inputs[0].len(), input.len())));
+        }
+        self.inputs[0].copy_from_slice(input);
+        self.run(logits).map_err(|e| Error::Run(e.to_string()))
+    }
+
+    fn reset(&mut self) -> tocco_models::Result<()> {
+        self.inputs.iter_mut().for_each(|numbers| numbers.fill(0.0));
+        Ok(())
+    }
+}

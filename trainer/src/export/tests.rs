@@ -1,0 +1,129 @@
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::augment::Strength;
+use crate::net::NetConfig;
+use crate::train::Options;
+use tocco_models::{FrontendConfig, Runner};
+
+fn settings(frames_per_step: usize, memory_s: f32, task: Task) -> Settings {
+    let frontend = FrontendConfig { mels: 20, ..FrontendConfig::default() };
+    let net = NetConfig {
+        mels: 20,
+        classes: 3,
+        channels: 16,
+        kernel: 5,
+        dilations: vec![1, 3, 8],
+        memory_frames: memory_s * 100.0,
+    };
+    Settings {
+        name: "test".into(),
+        classes: ["bowed", "plucked", "none"].map(String::from).to_vec(),
+        mean: (0..20_u8).map(|i| -8.0 + 0.1 * f32::from(i)).collect(),
+        deviation: (0..20_u8).map(|i| 2.0 + 0.1 * f32::from(i)).collect(),
+        data: Vec::new(),
+        options: Options {
+            task,
+            epochs: 1,
+            batch_size: 1,
+            lr: 1e-3,
+            weight_decay: 0.0,
+            seed: 0,
+            scene_s: 1.0,
+            label_smoothing: 0.0,
+            stay: 0.5,
+            overlap: 0.0,
+            balance: 0.0,
+            frames_per_step,
+            channels: 16,
+            dilations: net.dilations.clone(),
+            memory_s,
+            frontend,
+            strength: Strength::default(),
+        },
+        net,
+    }
+}
+
+fn figures() -> Figures {
+    Figures { temperature: 1.3, metrics: BTreeMap::from([("test/file_macro_recall".into(), 0.9)]) }
+}
+
+const NO_LIBRARY: OrtCheck = OrtCheck { library: None, provider: Provider::Cpu, required: false };
+
+#[test]
+fn every_engine_steps_to_the_trainers_own_answers() {
+    for (frames_per_step, memory_s) in [(1, 0.0), (2, 0.5), (4, 0.2), (5, 0.0)] {
+        let settings = settings(frames_per_step, memory_s, Task::Technique);
+        let net = StreamTcn::new(&settings.net, 11, &Device::flex());
+        let bytes = model_bytes(&net, &settings, &figures(), "test").unwrap();
+        let (tract, ort) = check_bytes(&bytes, &net, &settings, &NO_LIBRARY).unwrap();
+        assert_eq!(tract.steps, 350);
+        assert!(tract.difference <= TOLERANCE);
+        match ort {
+            Ok((_, ort)) => assert!(ort.difference <= TOLERANCE && ort.steps == 350),
+            Err(why) => eprintln!("skipped ONNX Runtime: {why}"),
+        }
+    }
+}
+
+#[test]
+fn the_card_says_what_the_run_says() {
+    let settings = settings(2, 0.5, Task::Instruments);
+    let net = StreamTcn::new(&settings.net, 1, &Device::flex());
+    let model = tocco_models::Model::from_bytes(&model_bytes(&net, &settings, &figures(), "mine").unwrap()).unwrap();
+    let card = model.card();
+    assert_eq!((card.name.as_str(), card.task, card.temperature), ("mine", Task::Instruments, 1.3));
+    assert_eq!(card.classes, settings.classes);
+    assert_eq!(card.thresholds, [0.5; 3]);
+    assert_eq!(card.metrics, figures().metrics);
+    assert_eq!(model.parameters(), net.weights().len() + 3, "the weights and the three powers of the running mean");
+}
+
+/// An engine that is wrong by a little.
+struct Off(Box<dyn Runner>, f32);
+
+impl Runner for Off {
+    fn step(&mut self, input: &[f32], logits: &mut [f32]) -> tocco_models::Result<()> {
+        self.0.step(input, logits)?;
+        logits[1] += self.1;
+        Ok(())
+    }
+
+    fn reset(&mut self) -> tocco_models::Result<()> {
+        self.0.reset()
+    }
+}
+
+#[test]
+fn a_wrong_engine_is_found_out() {
+    let settings = settings(2, 0.5, Task::Technique);
+    let net = StreamTcn::new(&settings.net, 2, &Device::flex());
+    let model = tocco_models::Model::from_bytes(&model_bytes(&net, &settings, &figures(), "x").unwrap()).unwrap();
+    let inputs = verify::inputs(&settings).unwrap();
+    let expected: Vec<Vec<f32>> = inputs.iter().map(|f| whole_sequence(&net, &settings, f)).collect();
+    for (error, passes) in [(0.0, true), (3e-4, false), (f32::NAN, false)] {
+        let runner = Box::new(Off(model.runner().unwrap(), error));
+        assert_eq!(agree("it", runner, &settings, &inputs, &expected).is_ok(), passes, "{error}");
+    }
+}
+
+#[test]
+fn a_provider_that_is_not_there_is_named() {
+    let library = match engine::library(None) {
+        Ok(library) => library,
+        Err(e) => return eprintln!("skipped: {e}"),
+    };
+    if cfg!(target_os = "macos") {
+        return eprintln!("skipped: CoreML may be there");
+    }
+    let settings = settings(1, 0.0, Task::Technique);
+    let net = StreamTcn::new(&settings.net, 3, &Device::flex());
+    let bytes = model_bytes(&net, &settings, &figures(), "x").unwrap();
+    let card = tocco_models::Model::from_bytes(&bytes).unwrap().card().clone();
+    let refused = engine::runner_from_bytes(&bytes, &card, &library, Provider::Coreml);
+    let words = format!("{:#}", refused.err().expect("there is no CoreML here"));
+    assert!(words.contains("«coreml»"), "{words}");
+}

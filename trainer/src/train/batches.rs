@@ -1,0 +1,193 @@
+//! Batches of scenes, made on threads of their own while the step before is computed.
+
+use std::sync::mpsc::{Receiver, sync_channel};
+
+use anyhow::{Context, Result};
+use burn::tensor::{Device, Tensor, TensorData};
+use rayon::prelude::*;
+use tocco_models::NONE;
+
+use super::loss::Tensors;
+use super::run::Settings;
+use crate::augment::{Clip, FrameTarget, Scene, SceneConfig, SceneMaker};
+
+/// Threads that make batches.
+const MAKERS: usize = 2;
+/// Batches that each of them may be ahead.
+const AHEAD: usize = 3;
+
+/// What batches are made from.
+pub(super) struct Plan<'a> {
+    pub clips: &'a [Clip],
+    pub scene: &'a SceneConfig,
+    pub settings: &'a Settings,
+    /// Batches in the whole training.
+    pub total: usize,
+}
+
+/// One batch as plain numbers; shapes as in [`Tensors`].
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Batch {
+    size: usize,
+    time: usize,
+    mels: usize,
+    classes: usize,
+    frames: Vec<f32>,
+    targets: Vec<f32>,
+    distribution: Vec<f32>,
+    one_of: Vec<f32>,
+    known: Vec<f32>,
+}
+
+impl Batch {
+    pub fn to_device(&self, device: &Device) -> Tensors {
+        let tensor = |numbers: &[f32], last: usize| {
+            Tensor::<3>::from_data(TensorData::new(numbers.to_vec(), [self.size, self.time, last]), device)
+        };
+        Tensors {
+            frames: tensor(&self.frames, self.mels),
+            targets: tensor(&self.targets, self.classes),
+            distribution: tensor(&self.distribution, self.classes),
+            one_of: tensor(&self.one_of, 1),
+            known: tensor(&self.known, 1),
+        }
+    }
+}
+
+/// Runs `consume`, which takes batch after batch from the function it is given. Batch `i` depends on the seed and
+/// `i` alone, so threads change nothing in the result.
+pub(super) fn produce(
+    plan: &Plan<'_>,
+    consume: impl FnOnce(&mut dyn FnMut() -> Result<Batch>) -> Result<()>,
+) -> Result<()> {
+    std::thread::scope(|threads| {
+        let lines: Vec<Receiver<Result<Batch>>> = (0..MAKERS)
+            .map(|maker| {
+                let (send, receive) = sync_channel(AHEAD);
+                threads.spawn(move || {
+                    let mut scenes = match SceneMaker::new(plan.scene, plan.clips, plan.settings.classes.len()) {
+                        Ok(scenes) => scenes,
+                        // A send fails only where training has ended: there is nobody to tell then.
+                        Err(e) => return drop(send.send(Err(e.into()))),
+                    };
+                    for index in (maker..plan.total).step_by(MAKERS) {
+                        if send.send(Ok(make(plan.settings, &mut scenes, index))).is_err() {
+                            return;
+                        }
+                    }
+                });
+                receive
+            })
+            .collect();
+        let mut index = 0;
+        let mut next = move || {
+            let batch = lines[index % MAKERS].recv().context("the batches ended too early")?;
+            index += 1;
+            batch
+        };
+        consume(&mut next)
+    })
+}
+
+fn make(settings: &Settings, scenes: &mut SceneMaker<'_>, index: usize) -> Batch {
+    let options = &settings.options;
+    let size = options.batch_size;
+    let all: Vec<Scene> = (0..size).map(|i| scenes.make(scene_seed(options.seed, (index * size + i) as u64))).collect();
+    assemble(settings, &all)
+}
+
+/// Well-spread seeds (the finaliser of SplitMix64).
+fn scene_seed(seed: u64, index: u64) -> u64 {
+    let mut z = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(index.wrapping_mul(0xbf58_476d_1ce4_e5b9));
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+fn assemble(settings: &Settings, scenes: &[Scene]) -> Batch {
+    let classes = settings.classes.len();
+    let mut batch = Batch {
+        size: scenes.len(),
+        time: scenes.first().map_or(0, |s| s.targets.len()),
+        mels: settings.net.mels,
+        classes,
+        frames: Vec::new(),
+        targets: Vec::new(),
+        distribution: Vec::new(),
+        one_of: Vec::new(),
+        known: Vec::new(),
+    };
+    let none = settings.classes.iter().position(|c| c == NONE);
+    for scene in scenes {
+        batch.frames.extend_from_slice(&scene.frames);
+        for &target in &scene.targets {
+            push_target(&mut batch, target, none, settings.options.label_smoothing);
+        }
+    }
+    normalise(&mut batch.frames, &settings.mean, &settings.deviation);
+    batch
+}
+
+fn push_target(batch: &mut Batch, target: FrameTarget, none: Option<usize>, smoothing: f32) {
+    let sounding = match target {
+        FrameTarget::Unclear => 0,
+        FrameTarget::Silence => none.map_or(0, |n| 1_u128 << n),
+        // A noise beside a note is still that note.
+        FrameTarget::Sounds(set) => match none.map_or(set, |n| set & !(1 << n)) {
+            0 => set,
+            notes => notes,
+        },
+    };
+    let one = sounding.count_ones() == 1;
+    for class in 0..batch.classes {
+        let sounds = sounding >> class & 1 == 1;
+        batch.targets.push(f32::from(u8::from(sounds)));
+        let share = if sounds { 1.0 - smoothing } else { 0.0 };
+        batch.distribution.push(share + smoothing / batch.classes as f32);
+    }
+    batch.one_of.push(f32::from(u8::from(one)));
+    batch.known.push(f32::from(u8::from(target != FrameTarget::Unclear)));
+}
+
+/// Each mel band to mean 0 and deviation 1.
+pub(crate) fn normalise(frames: &mut [f32], mean: &[f32], deviation: &[f32]) {
+    for frame in frames.chunks_exact_mut(mean.len()) {
+        for ((x, m), d) in frame.iter_mut().zip(mean).zip(deviation) {
+            *x = (*x - m) / d;
+        }
+    }
+}
+
+/// Mean and standard deviation of each mel band over augmented scenes.
+pub(super) fn statistics(
+    clips: &[Clip],
+    scene: &SceneConfig,
+    classes: usize,
+    seed: u64,
+) -> Result<(Vec<f32>, Vec<f32>)> {
+    const SCENES: u64 = 96;
+    let mels = scene.frontend.mels;
+    // Fails early and once, where every thread would fail.
+    SceneMaker::new(scene, clips, classes)?;
+    let frames: Vec<Vec<f32>> = (0..SCENES)
+        .into_par_iter()
+        .map_init(
+            || SceneMaker::new(scene, clips, classes).ok(),
+            |maker, i| maker.as_mut().map_or_else(Vec::new, |m| m.make(scene_seed(!seed, i)).frames),
+        )
+        .collect();
+    let count = (frames.iter().map(Vec::len).sum::<usize>() / mels) as f64;
+    let (mut sum, mut squares) = (vec![0.0_f64; mels], vec![0.0_f64; mels]);
+    for frame in frames.iter().flat_map(|f| f.chunks_exact(mels)) {
+        for ((s, q), x) in sum.iter_mut().zip(&mut squares).zip(frame) {
+            *s += f64::from(*x);
+            *q += f64::from(*x) * f64::from(*x);
+        }
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "log-mel values")]
+    Ok(sum
+        .iter()
+        .zip(&squares)
+        .map(|(s, q)| ((s / count) as f32, ((q / count - (s / count).powi(2)).max(1e-4)).sqrt() as f32))
+        .unzip())
+}

@@ -1,0 +1,87 @@
+//! The recordings of a manifest in memory, at the model's rate.
+
+use anyhow::{Result, bail};
+use rayon::prelude::*;
+use tocco_models::{FrontendConfig, resample_all};
+
+use super::SAMPLE_RATE;
+use crate::audio;
+use crate::augment::Clip;
+use crate::manifest::{Manifest, Row, Split};
+
+/// Longer recordings are heard up to here in training, in seconds.
+const LONGEST_S: f64 = 30.0;
+
+/// The splits that training reads.
+#[derive(Debug)]
+pub struct Corpus {
+    /// What the network learns from.
+    pub train: Vec<Clip>,
+    /// What picks the best checkpoint.
+    pub val: Vec<Clip>,
+    /// What the card's figures are about; may be empty.
+    pub test: Vec<Clip>,
+}
+
+impl Corpus {
+    /// Decodes and resamples every recording, on all cores. Recordings that can't be used are named on standard
+    /// error and skipped.
+    ///
+    /// # Errors
+    /// Where a class has no usable recording left to learn from.
+    pub fn load(manifest: &Manifest, classes: &[String], _frontend: &FrontendConfig) -> Result<Self> {
+        let read = |split| -> Vec<Clip> {
+            let rows: Vec<&Row> = manifest.split(split).collect();
+            let clips: Vec<Option<Clip>> = rows.par_iter().map(|row| usable(row, classes)).collect();
+            clips.into_iter().flatten().collect()
+        };
+        let corpus = Self { train: read(Split::Train), val: read(Split::Val), test: read(Split::Test) };
+        for (index, class) in classes.iter().enumerate() {
+            let named = manifest.rows.iter().any(|r| r.labels.contains(class));
+            if named && !corpus.train.iter().any(|clip| clip.class == index) {
+                bail!("no recording of the class «{class}» can be used for training: see the reasons above");
+            }
+        }
+        let seconds =
+            |clips: &[Clip]| clips.iter().map(|c| c.samples.len()).sum::<usize>() as f64 / f64::from(SAMPLE_RATE);
+        eprintln!(
+            "{} recordings ({:.0} s) to learn from, {} ({:.0} s) to validate, {} to test; {} classes",
+            corpus.train.len(),
+            seconds(&corpus.train),
+            corpus.val.len(),
+            seconds(&corpus.val),
+            corpus.test.len(),
+            classes.len()
+        );
+        Ok(corpus)
+    }
+}
+
+fn usable(row: &Row, classes: &[String]) -> Option<Clip> {
+    match clip(row, classes) {
+        Ok(clip) => Some(clip),
+        Err(reason) => {
+            eprintln!("skipped: {reason:#}");
+            None
+        }
+    }
+}
+
+fn clip(row: &Row, classes: &[String]) -> Result<Clip> {
+    let at = row.path.display();
+    let [label] = row.labels.as_slice() else {
+        bail!("{at}: it has {} labels: recordings of one class each are trained on", row.labels.len());
+    };
+    let Some(class) = classes.iter().position(|c| c == label) else {
+        bail!("{at}: the class «{label}» is none of the model's");
+    };
+    let sound = audio::decode(&row.path)?;
+    let rate = f64::from(sound.rate);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of samples")]
+    let most = (LONGEST_S * rate) as usize;
+    let samples = resample_all(&sound.samples[..sound.samples.len().min(most)], rate, f64::from(SAMPLE_RATE))?;
+    match Clip::new(samples, class) {
+        Some(clip) => Ok(clip),
+        None => bail!("{at}: the recording is silent"),
+    }
+}

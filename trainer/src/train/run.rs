@@ -1,0 +1,132 @@
+//! A run: the folder that a training leaves.
+//!
+//! | file | what |
+//! |---|---|
+//! | `run.json` | [`Settings`]: classes, network, normalisation, options, sources |
+//! | `best.bpk` | the averaged weights that validated best: what is exported |
+//! | `last.bpk`, `last-average.bpk`, `last-optimizer.bpk`, `last.json` | the newest state of the training |
+//! | `figures.json` | [`Figures`] of the best weights, written at the end |
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow};
+use burn::module::Module;
+use burn::optim::ModuleOptimizer;
+use burn::store::ModuleRecord;
+use burn::tensor::{Bytes, Device};
+use serde::{Deserialize, Serialize};
+use tocco_models::{DataSource, write_beside};
+
+use super::Options;
+use crate::net::{NetConfig, StreamTcn};
+
+/// Everything that a run was started with, and what normalisation was measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Name of the run and of the model.
+    pub name: String,
+    /// Classes in the model's order.
+    pub classes: Vec<String>,
+    /// Shape of the network.
+    pub net: NetConfig,
+    /// Mean of each mel band over training scenes.
+    pub mean: Vec<f32>,
+    /// Standard deviation of each mel band.
+    pub deviation: Vec<f32>,
+    /// What it was trained on.
+    pub data: Vec<DataSource>,
+    /// What a person chose.
+    pub options: Options,
+}
+
+/// What was measured after training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Figures {
+    /// The logits are divided by this.
+    pub temperature: f32,
+    /// Figures by name, e.g. `test/file_macro_recall`.
+    pub metrics: BTreeMap<String, f64>,
+}
+
+/// A run's folder and settings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    /// Where it lies.
+    pub folder: PathBuf,
+    /// What it was started with.
+    pub settings: Settings,
+}
+
+impl Run {
+    /// Opens the folder of a training.
+    ///
+    /// # Errors
+    /// Where the folder holds no run.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let settings = read_json(&folder.join("run.json"))
+            .with_context(|| format!("{}: this is no folder that «tocco train» made", folder.display()))?;
+        Ok(Self { folder: folder.to_owned(), settings })
+    }
+
+    /// The network that validated best.
+    ///
+    /// # Errors
+    /// Where its checkpoint is missing or broken.
+    pub fn best(&self, device: &Device) -> Result<StreamTcn> {
+        let path = self.folder.join("best.bpk");
+        let bytes = std::fs::read(&path)
+            .with_context(|| format!("{}: the checkpoint can't be read: has the training ended?", path.display()))?;
+        let broken = |e: &dyn std::fmt::Display| anyhow!("{}: the checkpoint is broken: {e}", path.display());
+        let record = ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes)).map_err(|e| broken(&e))?;
+        StreamTcn::new(&self.settings.net, 0, device).try_load_record(record).map_err(|e| broken(&e))
+    }
+
+    /// What was measured after training.
+    ///
+    /// # Errors
+    /// Where the training has not ended.
+    pub fn figures(&self) -> Result<Figures> {
+        read_json(&self.folder.join("figures.json")).context("the training has not ended")
+    }
+
+    pub(super) fn save_settings(&self) -> Result<()> {
+        write_json(&self.folder.join("run.json"), &self.settings)
+    }
+
+    pub(super) fn save_figures(&self, figures: &Figures) -> Result<()> {
+        write_json(&self.folder.join("figures.json"), figures)
+    }
+
+    pub(super) fn save_best(&self, averaged: &StreamTcn) -> Result<()> {
+        self.save_weights("best.bpk", averaged)
+    }
+
+    pub(super) fn save_last(
+        &self,
+        net: &StreamTcn,
+        averaged: &StreamTcn,
+        optimizer: &ModuleOptimizer,
+        epoch: usize,
+    ) -> Result<()> {
+        self.save_weights("last.bpk", net)?;
+        self.save_weights("last-average.bpk", averaged)?;
+        let state = optimizer.into_bytes().map_err(|e| anyhow!("the optimizer's state can't be saved: {e}"))?;
+        write_beside(&self.folder.join("last-optimizer.bpk"), &state)?;
+        write_json(&self.folder.join("last.json"), &BTreeMap::from([("epoch", epoch)]))
+    }
+
+    fn save_weights(&self, name: &str, net: &StreamTcn) -> Result<()> {
+        let bytes = net.clone().into_record().into_bytes().map_err(|e| anyhow!("the weights can't be saved: {e}"))?;
+        Ok(write_beside(&self.folder.join(name), &bytes)?)
+    }
+}
+
+fn read_json<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T> {
+    let bytes = std::fs::read(path).with_context(|| format!("{}: the file can't be read", path.display()))?;
+    serde_json::from_slice(&bytes).with_context(|| format!("{}: the file is broken", path.display()))
+}
+
+fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
+    Ok(write_beside(path, &serde_json::to_vec_pretty(value)?)?)
+}

@@ -1,0 +1,193 @@
+//! Whole recordings through the network, as they are: which weights are best, how sure to be, how good it is.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use burn::tensor::{Device, Tensor, TensorData};
+use rayon::prelude::*;
+use tocco_models::{LogMel, NONE, Task};
+
+use super::SAMPLE_RATE;
+use super::batches::normalise;
+use super::corpus::Corpus;
+use super::run::{Figures, Run, Settings};
+use crate::augment::Clip;
+use crate::net::{StreamTcn, values};
+
+/// Frames of a recording that are heard at most.
+const LONGEST_FRAMES: usize = 800;
+/// Recordings in one pass.
+const TOGETHER: usize = 16;
+
+/// How good the weights are on held-out recordings.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Score {
+    /// Mean over the classes of the harmonic mean of precision and recall, per recording.
+    pub macro_f1: f64,
+    /// Mean over the classes other than `none` of the share of recordings that are recognised.
+    pub macro_recall: f64,
+    /// Mean cross-entropy per recording.
+    pub loss: f64,
+}
+
+impl Score {
+    /// What the best checkpoint is picked by; the loss decides between equals.
+    pub fn selection(&self) -> f64 {
+        self.macro_f1 + self.macro_recall - 0.1 * self.loss
+    }
+}
+
+/// One recording's logits over its sounding frames, `[frames, classes]`.
+struct Heard {
+    class: usize,
+    logits: Vec<f32>,
+}
+
+/// Validates on recordings.
+pub(super) fn files(net: &StreamTcn, settings: &Settings, clips: &[Clip], device: &Device) -> Result<Score> {
+    Ok(score(&hear(net, settings, clips, device)?, settings))
+}
+
+/// Temperature and figures of the run's best weights.
+pub(super) fn final_figures(run: &Run, corpus: &Corpus, device: &Device) -> Result<Figures> {
+    let settings = &run.settings;
+    let net = run.best(device)?;
+    let heard = hear(&net, settings, &corpus.val, device)?;
+    let mut metrics = BTreeMap::new();
+    let mut note = |split: &str, heard: &[Heard]| {
+        let score = score(heard, settings);
+        metrics.insert(format!("{split}/files"), heard.len() as f64);
+        metrics.insert(format!("{split}/file_macro_recall"), score.macro_recall);
+        metrics.insert(format!("{split}/file_macro_f1"), score.macro_f1);
+    };
+    note("val", &heard);
+    if !corpus.test.is_empty() {
+        note("test", &hear(&net, settings, &corpus.test, device)?);
+    }
+    Ok(Figures { temperature: temperature(&heard, settings), metrics })
+}
+
+fn hear(net: &StreamTcn, settings: &Settings, clips: &[Clip], device: &Device) -> Result<Vec<Heard>> {
+    let classes = settings.classes.len();
+    let mels = settings.net.mels;
+    let mut order: Vec<&Clip> = clips.iter().collect();
+    // Equal lengths go together, so that little is padded.
+    order.sort_by_key(|clip| clip.samples.len());
+    let mut heard = Vec::with_capacity(clips.len());
+    for group in order.chunks(TOGETHER) {
+        let frames: Vec<Vec<f32>> = group.par_iter().map(|clip| features(clip, settings)).collect::<Result<_>>()?;
+        let time = frames.iter().map(|f| f.len() / mels).max().unwrap_or(0);
+        let mut input = vec![0.0; group.len() * time * mels];
+        for (row, frames) in input.chunks_exact_mut((time * mels).max(1)).zip(&frames) {
+            row[..frames.len()].copy_from_slice(frames);
+        }
+        let input = Tensor::<3>::from_data(TensorData::new(input, [group.len(), time, mels]), device);
+        let logits = values(&net.forward(input));
+        for ((clip, frames), logits) in group.iter().zip(&frames).zip(logits.chunks_exact((time * classes).max(1))) {
+            let count = frames.len() / mels;
+            let sounding: Vec<f32> = (0..count)
+                .filter(|&frame| clip.sounds(frame, &settings.options.frontend))
+                .flat_map(|frame| logits[frame * classes..(frame + 1) * classes].iter().copied())
+                .collect();
+            let all = &logits[..count * classes];
+            let logits = if sounding.is_empty() { all.to_vec() } else { sounding };
+            heard.push(Heard { class: clip.class, logits });
+        }
+    }
+    Ok(heard)
+}
+
+/// Normalised frames of a recording as it is.
+fn features(clip: &Clip, settings: &Settings) -> Result<Vec<f32>> {
+    let frontend = &settings.options.frontend;
+    let mut log_mel = LogMel::new(SAMPLE_RATE, frontend)?;
+    let mut frames = Vec::new();
+    for &sample in clip.samples.iter().take(LONGEST_FRAMES * frontend.hop) {
+        if let Some(frame) = log_mel.push(sample) {
+            frames.extend_from_slice(frame);
+        }
+    }
+    normalise(&mut frames, &settings.mean, &settings.deviation);
+    Ok(frames)
+}
+
+/// Mean logarithm of the posterior over a recording's frames.
+fn mean_log_posterior(logits: &[f32], classes: usize) -> Vec<f64> {
+    let mut sum = vec![0.0_f64; classes];
+    for frame in logits.chunks_exact(classes) {
+        let log_total = log_sum_exp(frame, 1.0);
+        for (s, x) in sum.iter_mut().zip(frame) {
+            *s += f64::from(*x) - log_total;
+        }
+    }
+    let frames = (logits.len() / classes).max(1) as f64;
+    sum.iter_mut().for_each(|s| *s /= frames);
+    sum
+}
+
+fn log_sum_exp(logits: &[f32], temperature: f64) -> f64 {
+    let most = f64::from(logits.iter().copied().fold(f32::MIN, f32::max)) / temperature;
+    most + logits.iter().map(|x| (f64::from(*x) / temperature - most).exp()).sum::<f64>().ln()
+}
+
+fn score(heard: &[Heard], settings: &Settings) -> Score {
+    let classes = settings.classes.len();
+    let mut table = vec![vec![0.0_f64; classes]; classes];
+    let mut loss = 0.0;
+    for file in heard {
+        let posterior = mean_log_posterior(&file.logits, classes);
+        let answer = (0..classes).max_by(|a, b| posterior[*a].total_cmp(&posterior[*b])).unwrap_or(0);
+        table[file.class][answer] += 1.0;
+        loss -= posterior[file.class];
+    }
+    let (mut f1, mut recall, mut present, mut notes) = (0.0, 0.0, 0.0, 0.0_f64);
+    for (class, row) in table.iter().enumerate() {
+        let there: f64 = row.iter().sum();
+        if there == 0.0 {
+            continue;
+        }
+        let claimed: f64 = table.iter().map(|row| row[class]).sum();
+        present += 1.0;
+        f1 += 2.0 * row[class] / (there + claimed);
+        if settings.classes[class] != NONE {
+            notes += 1.0;
+            recall += row[class] / there;
+        }
+    }
+    Score {
+        macro_f1: f1 / f64::max(present, 1.0),
+        macro_recall: recall / notes.max(1.0),
+        loss: loss / heard.len().max(1) as f64,
+    }
+}
+
+/// The temperature under which the frames' truth is least surprising. Held within bounds: a validation set without
+/// one error would ask for boundless confidence.
+fn temperature(heard: &[Heard], settings: &Settings) -> f32 {
+    const STEPS: u8 = 40;
+    let surprise = |t: f64| -> f64 { heard.iter().map(|file| file_surprise(file, settings, t)).sum::<f64>() };
+    let candidates = (0..=STEPS).map(|i| 0.7 * (3.0_f64 / 0.7).powf(f64::from(i) / f64::from(STEPS)));
+    let best = candidates.min_by(|a, b| surprise(*a).total_cmp(&surprise(*b)));
+    #[expect(clippy::cast_possible_truncation, reason = "a number between 0.7 and 3")]
+    best.map_or(1.0, |t| t as f32)
+}
+
+/// Mean negative log-likelihood of a recording's frames at a temperature.
+fn file_surprise(file: &Heard, settings: &Settings, t: f64) -> f64 {
+    let classes = settings.classes.len();
+    let frames = (file.logits.len() / classes).max(1) as f64;
+    let total: f64 = file
+        .logits
+        .chunks_exact(classes)
+        .map(|frame| match settings.options.task {
+            Task::Technique => log_sum_exp(frame, t) - f64::from(frame[file.class]) / t,
+            Task::Instruments => (0..classes)
+                .map(|c| {
+                    let x = f64::from(frame[c]) / t;
+                    (if c == file.class { -x } else { x }).max(0.0) + (-x.abs()).exp().ln_1p()
+                })
+                .sum(),
+        })
+        .sum();
+    total / frames
+}

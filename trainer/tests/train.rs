@@ -1,0 +1,118 @@
+//! Training and export through the real command, on sounds made here.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const RATE: u32 = 24_000;
+
+/// A note of half a second: its partials fall off by `slope` powers, so that 0.5 is bright and 4 almost a sine.
+fn note(hz: f32, slope: f32, level: f32) -> Vec<f32> {
+    (0..RATE / 2)
+        .map(|i| {
+            let t = i as f32 / RATE as f32;
+            let envelope = (t * 100.0).min(1.0) * (-4.0 * t).exp();
+            let partials = (1..=10).map(|k| (std::f32::consts::TAU * hz * k as f32 * t).sin() / (k as f32).powf(slope));
+            level * envelope * partials.sum::<f32>()
+        })
+        .collect()
+}
+
+fn write_wav(path: &Path, samples: &[f32]) {
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: RATE,
+        bits_per_sample: 32,
+        sample_format: hound::SampleFormat::Float,
+    };
+    let mut writer = hound::WavWriter::create(path, spec).unwrap();
+    samples.iter().for_each(|s| writer.write_sample(*s).unwrap());
+    writer.finalize().unwrap();
+}
+
+/// Bright and dull notes, with other pitches in each split.
+fn data_set(folder: &Path) -> PathBuf {
+    let mut manifest = String::from("path,labels,group,split,duration_s,sample_rate\n");
+    for (class, slope) in [("bright", 0.5), ("dull", 4.0)] {
+        for pitch in 0_u8..15 {
+            let split = ["train", "train", "train", "val", "test"][usize::from(pitch % 5)];
+            let file = format!("{class}{pitch}.wav");
+            let hz = 110.0 * (f32::from(pitch) / 12.0).exp2();
+            write_wav(&folder.join(&file), &note(hz, slope, 0.02 + 0.01 * f32::from(pitch % 4)));
+            manifest += &format!("{file},{class},{class}-{pitch},{split},0.5,{RATE}\n");
+        }
+    }
+    let path = folder.join("manifest.csv");
+    std::fs::write(&path, manifest).unwrap();
+    path
+}
+
+fn tocco(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_tocco")).args(arguments).output().unwrap()
+}
+
+fn train(manifest: &Path, run: &Path) {
+    let small = "--epochs 14 --batch-size 4 --scene-s 1.2 --channels 16 --dilations 1,2,4 --lr 0.006 --seed 5";
+    let mut arguments = vec!["train", "--manifest", manifest.to_str().unwrap(), "--out", run.to_str().unwrap()];
+    arguments.extend(small.split(' '));
+    let output = tocco(&arguments);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn metrics(run: &Path) -> serde_json::Value {
+    serde_json::from_slice(&std::fs::read(run.join("figures.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn learns_two_kinds_of_notes_and_gives_the_same_model_for_the_same_seed() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = data_set(folder.path());
+    let runs = ["one", "two"].map(|name| folder.path().join(name));
+    runs.iter().for_each(|run| train(&manifest, run));
+
+    let recall = metrics(&runs[0])["metrics"]["test/file_macro_recall"].as_f64().unwrap();
+    assert!(recall > 0.95, "macro-recall at unheard pitches: {recall}");
+
+    let models = runs.map(|run| tocco_models::Model::load(&run.join("model.onnx")).unwrap());
+    assert_eq!(models[0].card().classes, ["bright", "dull", "none"]);
+    assert_eq!(models[0].card().reference, models[1].card().reference, "equal seeds give equal networks");
+}
+
+#[test]
+fn a_run_that_is_none_leaves_no_file_and_what_was_there_untouched() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("model.onnx");
+    std::fs::write(&out, b"older").unwrap();
+    let nothing = folder.path().join("nothing");
+    let output = tocco(&["export", "--run", nothing.to_str().unwrap(), "--out", out.to_str().unwrap()]);
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{words}");
+    assert!(words.contains("nothing") && words.contains("no folder that «tocco train» made"), "{words}");
+    assert_eq!(std::fs::read(&out).unwrap(), b"older");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn refuses_before_training_what_can_not_be_trained() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = data_set(folder.path());
+    let run = folder.path().join("run");
+    let ask = |extra: &[&str]| {
+        let mut arguments = vec!["train", "--manifest", manifest.to_str().unwrap(), "--out", run.to_str().unwrap()];
+        arguments.extend(extra);
+        let output = tocco(&arguments);
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    assert!(ask(&["--epochs", "0"]).contains("--epochs is 0"));
+    assert!(ask(&["--dilations", "0"]).contains("--dilations"));
+    if !cfg!(feature = "cuda") {
+        assert!(ask(&["--device", "cuda"]).contains("built without the device «cuda»"));
+    }
+    let text = std::fs::read_to_string(&manifest).unwrap().replace(",test,", ",val,");
+    let rows: Vec<&str> = text.lines().filter(|l| !l.starts_with("dull") || !l.contains(",val,")).collect();
+    std::fs::write(&manifest, rows.join("\n")).unwrap();
+    let words = ask(&[]);
+    assert!(words.contains("«dull»") && words.contains("«val»"), "{words}");
+    assert!(!run.exists(), "nothing was begun");
+}
