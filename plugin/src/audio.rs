@@ -1,0 +1,205 @@
+//! The audio thread: passes sound through untouched, hands the heard channel to the recognizer, gives the
+//! host its MIDI.
+//!
+//! In worker mode nothing here allocates, locks, waits, logs or does I/O; in offline mode, where there is all
+//! the time in the world, the recognizer runs here.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use nice_plug::context::process::SendEventError;
+use nice_plug::midi::{Channel as MidiChannel, Key, VoiceID};
+use nice_plug::prelude::*;
+use ringbuf::HeapCons;
+use ringbuf::traits::Consumer;
+
+use crate::inference::{Ends, sound_room};
+use crate::instance::{Instance, lock};
+use crate::midi::{Due, Message, Sounding};
+use crate::params::Channel;
+use crate::published::Mode;
+use crate::service;
+use crate::stream::{SoundInput, sound};
+
+/// An activation, as the audio thread sees it.
+pub struct Audio {
+    instance: Arc<Instance>,
+    input: SoundInput,
+    midi: HeapCons<Due>,
+    sounding: Sounding,
+    mode: Mode,
+    /// Everything that sounds is to end with the next block.
+    release: bool,
+    was_playing: bool,
+    was_bypassed: bool,
+}
+
+impl Audio {
+    /// Connects an activation to the instance's engine. `sounding` is what the host was left with by the
+    /// activation before. Runs on the host's main thread.
+    pub fn new(instance: &Arc<Instance>, config: &BufferConfig, mode: Mode, sounding: Sounding) -> Self {
+        let sample_rate = f64::from(config.sample_rate);
+        let largest_block = config.max_buffer_size as usize;
+        let (input, output) = sound(sound_room(sample_rate, largest_block));
+        let Ends { midi } = lock(&instance.engine).connect(output, sample_rate, largest_block);
+        let instance = Arc::clone(instance);
+        Self { instance, input, midi, sounding, mode, release: true, was_playing: false, was_bypassed: false }
+    }
+
+    /// What the host still holds.
+    #[must_use]
+    pub fn into_sounding(self) -> Sounding {
+        self.sounding
+    }
+
+    /// The recognizer starts from silence; what sounds ends with the next block.
+    pub fn reset(&mut self) {
+        self.input.reset();
+        self.release = true;
+    }
+
+    /// The host stops calling [`Audio::process`] for a while.
+    pub fn stop(&mut self) {
+        self.release = true;
+    }
+
+    /// One block. The samples in `buffer` stay as they are.
+    pub fn process<P: Plugin>(&mut self, buffer: &mut Buffer, context: &mut impl ProcessContext<P>) {
+        let length = buffer.samples();
+        let start = self.input.position();
+        self.watch(context.transport().playing);
+        if self.was_bypassed {
+            self.input.leave_out(length);
+            self.send_midi(start, length, context);
+        } else if self.mode == Mode::Offline {
+            self.hear(buffer);
+            self.recognise();
+            self.send_midi(start, length, context);
+        } else {
+            self.send_midi(start, length, context);
+            self.hear(buffer);
+        }
+    }
+
+    fn watch(&mut self, playing: bool) {
+        let bypassed = self.instance.params.bypass.value();
+        if bypassed != self.was_bypassed {
+            self.was_bypassed = bypassed;
+            self.instance.published.bypassed.store(bypassed, Ordering::Relaxed);
+            self.reset();
+        }
+        self.release |= self.was_playing && !playing;
+        self.was_playing = playing;
+    }
+
+    fn hear(&mut self, buffer: &mut Buffer) {
+        let length = buffer.samples();
+        match buffer.as_slice() {
+            [] => self.input.leave_out(length),
+            [mono] => self.input.push(length, mono.iter().copied()),
+            [left, right, ..] => match self.instance.params.channel.value() {
+                Channel::Left => self.input.push(length, left.iter().copied()),
+                Channel::Right => self.input.push(length, right.iter().copied()),
+                Channel::Mix => {
+                    self.input.push(length, left.iter().zip(right.iter()).map(|(l, r)| 0.5 * l + 0.5 * r));
+                }
+            },
+        }
+    }
+
+    /// Offline only: waits for the recognizer.
+    fn recognise(&self) {
+        let controls = self.instance.controls();
+        let mut engine = lock(&self.instance.engine);
+        service::guarded(&self.instance, || engine.drain(&controls, Mode::Offline));
+    }
+
+    /// Gives the host what came in and what is due, in the order of time.
+    fn send_midi<P: Plugin>(&mut self, start: u64, length: usize, context: &mut impl ProcessContext<P>) {
+        let last = u32::try_from(length.saturating_sub(1)).unwrap_or(u32::MAX);
+        if self.release && length > 0 {
+            self.sounding.release(|message| give(context, 0, message));
+            self.release = !self.sounding.is_silent();
+        }
+        let mut incoming = context.next_event();
+        loop {
+            let due = if length > 0 { self.next_due() } else { None };
+            let offset = due.map(|due| u32::try_from(due.at.saturating_sub(start)).unwrap_or(last).min(last));
+            match (incoming.take(), offset, due) {
+                (Some(event), offset, _) if offset.is_none_or(|offset| event.timing() <= offset) => {
+                    pass_on(context, event);
+                    incoming = context.next_event();
+                }
+                (event, Some(offset), Some(due)) => {
+                    incoming = event;
+                    if !self.give_due(context, offset, due.message) {
+                        // The host takes no more in this block: what is due goes with the next.
+                        break;
+                    }
+                    self.midi.try_pop();
+                }
+                _ => break,
+            }
+        }
+        while let Some(event) = incoming {
+            pass_on(context, event);
+            incoming = context.next_event();
+        }
+    }
+
+    /// The next message of this generation.
+    fn next_due(&mut self) -> Option<Due> {
+        while let Some(&due) = self.midi.try_peek() {
+            if due.generation == self.input.generation() {
+                return Some(due);
+            }
+            self.midi.try_pop();
+        }
+        None
+    }
+
+    fn give_due<P: Plugin>(&mut self, context: &mut impl ProcessContext<P>, offset: u32, message: Message) -> bool {
+        if message == Message::Release {
+            self.sounding.release(|message| give(context, offset, message));
+            return self.sounding.is_silent();
+        }
+        if !self.sounding.changes(message) {
+            return true;
+        }
+        let given = give(context, offset, message);
+        if given {
+            self.sounding.note_down(message);
+            self.instance.published.midi_sent.fetch_add(1, Ordering::Relaxed);
+        }
+        given
+    }
+}
+
+/// Sends one message; false where the host has no more room in this block.
+fn give<P: Plugin>(context: &mut impl ProcessContext<P>, timing: u32, message: Message) -> bool {
+    let event = match message {
+        Message::Controller { channel, number, value } => {
+            NoteEvent::MidiCC { timing, channel, cc: number, value: f32::from(value) / 127.0 }
+        }
+        Message::Gate { channel, number, on } => {
+            NoteEvent::MidiCC { timing, channel, cc: number, value: if on { 1.0 } else { 0.0 } }
+        }
+        Message::Note { channel, key, velocity } => {
+            let (voice_id, channel, key) = (VoiceID::Wildcard, MidiChannel::Number(channel), Key::Number(key));
+            match velocity {
+                0 => NoteEvent::NoteOff { timing, voice_id, channel, key, velocity: 0.0 },
+                _ => NoteEvent::NoteOn { timing, voice_id, channel, key, velocity: f32::from(velocity) / 127.0 },
+            }
+        }
+        Message::Release => return true,
+    };
+    !matches!(context.try_send_event(event), Err((_, SendEventError::HostBufferFull)))
+}
+
+fn pass_on<P: Plugin>(context: &mut impl ProcessContext<P>, event: PluginNoteEvent<P>) {
+    // Modulation speaks to this plugin's own parameters. What the host does not take back is lost, as it
+    // would be without this plugin.
+    if !matches!(event, NoteEvent::PolyModulation { .. } | NoteEvent::MonoAutomation { .. }) {
+        let _ = context.try_send_event(event);
+    }
+}

@@ -1,0 +1,223 @@
+//! The panel. Draws the newest published values; no other thread waits for it.
+
+use std::error::Error;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use nice_plug::context::gui::GuiContext;
+use nice_plug::editor::dpi::{LogicalSize, NativeSize, Size};
+use nice_plug::editor::{Editor, HostMethods, ParentWindowHandle, ResizeHint, SpawnedEditor};
+use nice_plug::plugin::TrackInfo;
+use nice_plug_egui::{
+    EguiEditor, EguiEditorHandle, EguiEditorState, EguiNiceSettings, Frame, NiceEguiApp, RepaintNotifier, baseview,
+    create_egui_editor,
+};
+
+use crate::instance::{Instance, lock};
+use crate::state::{EditorSettings, Snapshot};
+
+mod bars;
+mod mappings;
+mod models;
+mod now;
+mod settings;
+mod status;
+mod theme;
+
+/// How often the panel is drawn.
+const FRAME: Duration = Duration::from_millis(33);
+
+/// Opens the panel's window in the size in which the project left it.
+pub struct ToccoEditor {
+    instance: Arc<Instance>,
+    /// Of the newest window.
+    window: Mutex<Option<EguiEditor<Panel>>>,
+}
+
+impl ToccoEditor {
+    /// For an instance; no window opens yet.
+    #[must_use]
+    pub fn new(instance: Arc<Instance>) -> Self {
+        Self { instance, window: Mutex::new(None) }
+    }
+
+    fn remembered(&self) -> EditorSettings {
+        self.instance.params.settings.snapshot().settings.editor
+    }
+}
+
+impl Editor for ToccoEditor {
+    type Handle = EguiEditorHandle;
+
+    fn spawn(
+        &self,
+        parent: Option<ParentWindowHandle>,
+        wait_for_parent: bool,
+        fallback_scale_factor: Option<f64>,
+        gui_context: GuiContext,
+        host: Option<HostMethods>,
+    ) -> Result<SpawnedEditor<Self::Handle>, Box<dyn Error>> {
+        // The framework's window state can't be restored, only made: so it is made anew for each window.
+        let EditorSettings { width, height, zoom } = self.remembered();
+        let state = EguiEditorState::from_size(Size::Logical(LogicalSize::new(width.into(), height.into())), zoom);
+        let settings = EguiNiceSettings::new()
+            .with_tile("Tocco")
+            .with_resize_hint(self.resize_hint())
+            .with_repaint_poll_interval(FRAME);
+        let panel = Panel::new(Arc::clone(&self.instance));
+        let editor = create_egui_editor(state, RepaintNotifier::new(), settings, panel).ok_or("no window system")?;
+        let spawned = editor.spawn(parent, wait_for_parent, fallback_scale_factor, gui_context, host);
+        *lock(&self.window) = Some(editor);
+        spawned
+    }
+
+    fn size(&self) -> NativeSize<u32> {
+        if let Some(window) = &*lock(&self.window) {
+            return window.size();
+        }
+        let EditorSettings { width, height, zoom } = self.remembered();
+        let size = LogicalSize::new(f64::from(width * zoom), f64::from(height * zoom));
+        NativeSize::from_size(Size::Logical(size), 1.0)
+    }
+
+    fn resize_hint(&self) -> ResizeHint {
+        let (width, height) = EditorSettings::SMALLEST;
+        ResizeHint::resizable().with_min_logical_size(LogicalSize::new(width, height))
+    }
+
+    fn track_info_updated(&self, info: TrackInfo) {
+        *lock(&self.instance.track) = Some(info.name().to_owned());
+    }
+}
+
+/// What the lower part shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Page {
+    Classes,
+    Model,
+    Midi,
+    Settings,
+}
+
+/// One window's state.
+pub struct Panel {
+    instance: Arc<Instance>,
+    context: Option<GuiContext>,
+    page: Page,
+    models: models::Browser,
+    osc: settings::OscEntry,
+    /// The settings as last seen, to copy them only when they change.
+    snapshot: Option<Snapshot>,
+    /// Midi messages so far and when they last moved, for the lamp.
+    midi_seen: (u64, Option<std::time::Instant>),
+}
+
+impl Panel {
+    fn new(instance: Arc<Instance>) -> Self {
+        Self {
+            instance,
+            context: None,
+            page: Page::Classes,
+            models: models::Browser::default(),
+            osc: settings::OscEntry::default(),
+            snapshot: None,
+            midi_seen: (0, None),
+        }
+    }
+
+    fn snapshot(&mut self) -> Snapshot {
+        let settings = &self.instance.params.settings;
+        match &self.snapshot {
+            Some(snapshot) if snapshot.revision == settings.revision() => snapshot.clone(),
+            _ => self.snapshot.insert(settings.snapshot()).clone(),
+        }
+    }
+}
+
+impl NiceEguiApp for Panel {
+    fn build(
+        &mut self,
+        egui: egui::Context,
+        context: GuiContext,
+        frame: &mut Frame,
+    ) -> Result<(), baseview::HandlerError> {
+        theme::apply(&egui);
+        frame.set_clear_color(theme::BACKGROUND.into());
+        self.context = Some(context);
+        self.instance.panel_open.store(true, Ordering::Relaxed);
+        self.instance.join();
+        Ok(())
+    }
+
+    fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut Frame) {
+        let Some(context) = self.context.clone() else { return };
+        let setter = context.param_setter();
+        let snapshot = self.snapshot();
+        let instance = Arc::clone(&self.instance);
+        let margin = egui::Frame::new().fill(theme::BACKGROUND).inner_margin(14);
+        egui::Panel::bottom("status").frame(margin).show_separator_line(false).show(ui, |ui| {
+            status::show(ui, &instance, &snapshot, &mut self.midi_seen);
+        });
+        egui::Panel::top("now").frame(margin).show_separator_line(false).show(ui, |ui| {
+            if now::header(ui, &instance, &snapshot) {
+                self.page = if self.page == Page::Model { Page::Classes } else { Page::Model };
+            }
+            now::class(ui, &instance);
+            now::meter(ui, &instance, &setter);
+            self.pages(ui);
+        });
+        let body = egui::Frame::new()
+            .fill(theme::SURFACE)
+            .corner_radius(8)
+            .inner_margin(12)
+            .outer_margin(egui::Margin { left: 14, right: 14, top: 0, bottom: 0 });
+        egui::CentralPanel::default().frame(body).show(ui, |ui| {
+            egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| match self.page {
+                Page::Classes => bars::show(ui, &instance),
+                Page::Model => self.models.show(ui, &instance, &snapshot),
+                Page::Midi => mappings::show(ui, &instance, &snapshot, &setter),
+                Page::Settings => settings::show(ui, &instance, &snapshot, &setter, &mut self.osc),
+            });
+        });
+        ui.ctx().request_repaint_after(FRAME);
+    }
+
+    fn resized(&mut self, size: baseview::WindowSize) {
+        let zoom = self.instance.params.settings.snapshot().settings.editor.zoom;
+        #[expect(clippy::cast_possible_truncation, reason = "a window's size")]
+        let (width, height) = (size.logical.width as f32 / zoom, size.logical.height as f32 / zoom);
+        self.instance.params.settings.remember_editor(EditorSettings { width, height, zoom });
+    }
+
+    fn zoom_factor_changed(&mut self, zoom: f32) {
+        let editor = self.instance.params.settings.snapshot().settings.editor;
+        self.instance.params.settings.remember_editor(EditorSettings { zoom, ..editor });
+    }
+
+    fn editor_closed(&mut self) {
+        self.context = None;
+        self.instance.panel_open.store(false, Ordering::Relaxed);
+    }
+
+    fn track_info_changed(&mut self, info: TrackInfo) {
+        *lock(&self.instance.track) = Some(info.name().to_owned());
+    }
+}
+
+impl Panel {
+    fn pages(&mut self, ui: &mut egui::Ui) {
+        ui.add_space(8.0);
+        ui.horizontal(|ui| {
+            let pages = [
+                (Page::Classes, "Classes"),
+                (Page::Model, "Model"),
+                (Page::Midi, "MIDI"),
+                (Page::Settings, "Settings"),
+            ];
+            for (page, name) in pages {
+                ui.selectable_value(&mut self.page, page, egui::RichText::new(name).size(15.0));
+            }
+        });
+    }
+}

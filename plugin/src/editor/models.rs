@@ -1,0 +1,186 @@
+//! The page on which a model is chosen: a shipped one, a path, or a file found in the folders. Folders are read
+//! by a thread, so a slow disk holds up neither the panel nor the host.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
+
+use egui::{RichText, Ui};
+use tocco_models::library;
+
+use super::theme;
+use crate::instance::{Instance, lock};
+use crate::state::{ModelChoice, Snapshot};
+
+/// The page's state.
+#[derive(Default)]
+pub struct Browser {
+    /// The path as it is being typed.
+    path: String,
+    folder: Option<PathBuf>,
+    entries: Entries,
+    /// Why the folder can't be read.
+    trouble: Option<String>,
+    reading: Option<Receiver<Result<Entries, String>>>,
+}
+
+#[derive(Default)]
+struct Entries {
+    folders: Vec<PathBuf>,
+    models: Vec<PathBuf>,
+}
+
+impl Browser {
+    /// The page.
+    pub fn show(&mut self, ui: &mut Ui, instance: &Instance, snapshot: &Snapshot) {
+        self.collect();
+        ui.label(RichText::new("With Tocco").color(theme::DIM));
+        ui.horizontal_wrapped(|ui| {
+            for (name, _) in library::all() {
+                let choice = ModelChoice::Library(name.into());
+                if ui.selectable_label(snapshot.settings.model == choice, name).clicked() {
+                    choose(instance, choice);
+                }
+            }
+        });
+        about(ui, instance);
+        ui.separator();
+        ui.label(RichText::new("From a file").color(theme::DIM));
+        ui.horizontal(|ui| {
+            let room = (ui.available_width() - 90.0).max(120.0);
+            let entry = egui::TextEdit::singleline(&mut self.path).hint_text("/path/to/model.onnx").desired_width(room);
+            let entered = ui.add(entry).lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
+            if (ui.button("Load").clicked() || entered) && !self.path.trim().is_empty() {
+                // Paths copied from a file manager come with quotes.
+                let path = self.path.trim().trim_matches(['"', '\'']);
+                choose(instance, ModelChoice::Path(path.into()));
+            }
+        });
+        self.browse(ui, instance, snapshot);
+    }
+
+    fn browse(&mut self, ui: &mut Ui, instance: &Instance, snapshot: &Snapshot) {
+        let folder = match &self.folder {
+            Some(folder) => folder.clone(),
+            None => {
+                let folder = first_folder(&snapshot.settings.model);
+                self.enter(folder.clone());
+                folder
+            }
+        };
+        let mut next = None;
+        ui.horizontal(|ui| {
+            if let Some(parent) = folder.parent()
+                && ui.button("⏶ Up").clicked()
+            {
+                next = Some(parent.to_owned());
+            }
+            ui.label(RichText::new(folder.display().to_string()).color(theme::DIM));
+        });
+        if let Some(sentence) = &self.trouble {
+            ui.label(RichText::new(sentence).color(theme::BAD));
+        } else if self.entries.models.is_empty() && self.reading.is_none() {
+            ui.label(RichText::new("No .onnx file here.").color(theme::DIM));
+        }
+        for path in &self.entries.models {
+            let chosen = snapshot.settings.model == ModelChoice::Path(path.clone());
+            if ui.selectable_label(chosen, format!("♪  {}", file_name(path))).clicked() {
+                self.path = path.display().to_string();
+                choose(instance, ModelChoice::Path(path.clone()));
+            }
+        }
+        for path in &self.entries.folders {
+            let label = RichText::new(format!("🗀  {}", file_name(path))).color(theme::DIM);
+            if ui.selectable_label(false, label).clicked() {
+                next = Some(path.clone());
+            }
+        }
+        if let Some(next) = next {
+            self.enter(next);
+        }
+    }
+
+    fn enter(&mut self, folder: PathBuf) {
+        let (sender, receiver) = channel();
+        self.folder = Some(folder.clone());
+        self.entries = Entries::default();
+        self.trouble = None;
+        let reader = std::thread::Builder::new().name("tocco-folder".into()).spawn(move || {
+            let _ = sender.send(read(&folder));
+        });
+        self.reading = reader.is_ok().then_some(receiver);
+    }
+
+    fn collect(&mut self) {
+        match self.reading.as_ref().map(Receiver::try_recv) {
+            Some(Ok(listed)) => {
+                match listed {
+                    Ok(entries) => self.entries = entries,
+                    Err(sentence) => self.trouble = Some(sentence),
+                }
+                self.reading = None;
+            }
+            Some(Err(TryRecvError::Disconnected)) => self.reading = None,
+            Some(Err(TryRecvError::Empty)) | None => {}
+        }
+    }
+}
+
+fn choose(instance: &Instance, choice: ModelChoice) {
+    // The same choice again means: try again.
+    lock(&instance.slot).retry();
+    instance.params.settings.change(|settings| settings.model = choice);
+}
+
+fn about(ui: &mut Ui, instance: &Instance) {
+    let loaded = instance.model.load();
+    let Some(loaded) = loaded.as_ref() else { return };
+    let card = loaded.model.card();
+    let size = format!(
+        "{}: {} classes, {} parameters, decides every {:.0} ms",
+        card.name,
+        card.classes.len(),
+        loaded.model.parameters(),
+        1000.0 * card.hop() as f64 / f64::from(card.sample_rate)
+    );
+    ui.label(size);
+    if let Some(path) = &loaded.path {
+        ui.label(RichText::new(path.display().to_string()).color(theme::DIM).small());
+    }
+    for source in &card.data {
+        ui.label(RichText::new(format!("Learnt from {} ({})", source.name, source.licence)).color(theme::DIM).small());
+    }
+    if !card.licence.is_empty() {
+        ui.label(RichText::new(format!("Licence of the model: {}", card.licence)).color(theme::DIM).small());
+    }
+}
+
+fn first_folder(model: &ModelChoice) -> PathBuf {
+    let beside = match model {
+        ModelChoice::Path(path) => path.parent().filter(|folder| folder.is_dir()).map(Path::to_owned),
+        ModelChoice::Library(_) => None,
+    };
+    beside.or_else(std::env::home_dir).unwrap_or_else(|| PathBuf::from("/"))
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+}
+
+fn read(folder: &Path) -> Result<Entries, String> {
+    let listed = std::fs::read_dir(folder)
+        .map_err(|error| format!("{}: the folder can't be read ({error}).", folder.display()))?;
+    let mut entries = Entries::default();
+    for path in listed.filter_map(|entry| entry.ok().map(|entry| entry.path())) {
+        if file_name(&path).starts_with('.') {
+            continue;
+        }
+        if path.is_dir() {
+            entries.folders.push(path);
+        } else if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx")) {
+            entries.models.push(path);
+        }
+    }
+    entries.folders.sort();
+    entries.models.sort();
+    Ok(entries)
+}

@@ -1,0 +1,338 @@
+//! From sound to decisions to messages: everything that runs beside the recognizer, whichever thread runs it.
+//!
+//! The [`Engine`] of an instance lies behind a mutex that is never contended where it matters: in worker mode
+//! the inference threads take it and the audio thread does not, in offline mode it is the other way round.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use ringbuf::traits::{Producer, Split};
+use ringbuf::{HeapCons, HeapProd, HeapRb};
+use tocco_models::{Card, ClassSet, Decision, Policy, Recognizer, Task};
+
+use crate::midi::{Due, Message, MidiMap};
+use crate::published::{Mode, Published};
+use crate::stream::{Piece, SoundOutput};
+
+/// MIDI messages that can wait for the audio thread.
+const MIDI_ROOM: usize = 4096;
+/// Reports that can wait for the network thread: 40 seconds of hops of 10 ms.
+const REPORT_ROOM: usize = 4096;
+/// Samples that are recognised between two looks at the clock and the controls.
+const PIECE: usize = 512;
+/// More than so many seconds waiting is late: what is older than the newest half is dropped.
+const LATE_S: f64 = 0.5;
+/// Over so many seconds of sound the load is averaged.
+const LOAD_WINDOW_S: f64 = 1.0;
+
+/// What the network thread learns of one hop.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Report {
+    /// A class other than `none` holds and the gate is open: the compatible message.
+    Class(u8),
+    /// The decision changed.
+    Event {
+        /// The class that holds now.
+        class: Option<u8>,
+        /// Its probability.
+        confidence: f32,
+        /// The sound it speaks of, in seconds since activation.
+        seconds: f32,
+    },
+    /// The set that sounds changed (`instruments`).
+    Active(ClassSet),
+    /// From here on class indices are those of this model, counted by [`Engine::install`].
+    Model(u64),
+}
+
+/// What the parameters say now.
+#[derive(Debug, Clone, Copy)]
+pub struct Controls {
+    /// The decision policy.
+    pub policy: Policy,
+    /// Whether MIDI goes out.
+    pub midi_on: bool,
+}
+
+/// The ends that go to the other threads.
+pub struct Ends {
+    /// To the audio thread.
+    pub midi: HeapCons<Due>,
+}
+
+/// A recognizer with all that its decisions reach.
+pub struct Engine {
+    hearing: Option<Hearing>,
+    recognizer: Option<Recognizer>,
+    outlet: Outlet,
+    /// What the recognizer was told last.
+    policy: Option<Policy>,
+    sample_rate: f64,
+    largest_block: usize,
+    piece: Vec<f32>,
+    load: Load,
+}
+
+struct Hearing {
+    sound: SoundOutput,
+    /// Position at which the recognizer counts from 0.
+    base: u64,
+}
+
+impl Engine {
+    /// An engine without sound or model, and the network thread's end.
+    #[must_use]
+    pub fn new(published: Arc<Published>) -> (Self, HeapCons<Report>) {
+        let (reports, reports_out) = HeapRb::new(REPORT_ROOM).split();
+        let outlet = Outlet {
+            published,
+            midi: None,
+            map: MidiMap::default(),
+            midi_was_on: true,
+            reports,
+            task: Task::Technique,
+            none: None,
+            last: (None, ClassSet::default()),
+            sample_rate: 48_000.0,
+            generation: 0,
+        };
+        let engine = Self {
+            hearing: None,
+            recognizer: None,
+            outlet,
+            policy: None,
+            sample_rate: 0.0,
+            largest_block: 0,
+            piece: vec![0.0; PIECE],
+            load: Load::default(),
+        };
+        (engine, reports_out)
+    }
+
+    /// Connects the engine to an activation's sound: position 0, at `sample_rate` Hz. Allocates.
+    pub fn connect(&mut self, sound: SoundOutput, sample_rate: f64, largest_block: usize) -> Ends {
+        let (midi, midi_out) = HeapRb::new(MIDI_ROOM).split();
+        self.outlet.midi = Some(midi);
+        self.outlet.map.forget();
+        self.outlet.sample_rate = sample_rate;
+        self.outlet.generation = sound.generation();
+        self.hearing = Some(Hearing { sound, base: 0 });
+        self.sample_rate = sample_rate;
+        self.largest_block = largest_block;
+        self.load = Load::default();
+        Ends { midi: midi_out }
+    }
+
+    /// The host deactivated the plugin.
+    pub fn disconnect(&mut self) {
+        self.hearing = None;
+        self.outlet.midi = None;
+        self.outlet.published.clear();
+    }
+
+    /// Takes another recognizer (or none), and another MIDI map, between two pieces of sound. What it held ends.
+    /// Gives back the old recognizer, so that it is dropped elsewhere.
+    pub fn install(
+        &mut self,
+        card: Option<&Card>,
+        recognizer: Option<Recognizer>,
+        map: MidiMap,
+        model: u64,
+    ) -> Option<Recognizer> {
+        self.install_map(map);
+        self.policy = None;
+        self.outlet.task = card.map_or(Task::Technique, |card| card.task);
+        self.outlet.none = card.and_then(Card::none_class);
+        self.outlet.last = self.outlet.silence();
+        self.outlet.report(Report::Model(model));
+        self.outlet.published.clear();
+        if let Some(hearing) = &mut self.hearing {
+            hearing.base = hearing.sound.position();
+        }
+        std::mem::replace(&mut self.recognizer, recognizer)
+    }
+
+    /// Takes another MIDI map. What the old one held ends.
+    pub fn install_map(&mut self, map: MidiMap) {
+        let at = self.hearing.as_ref().map_or(0, |hearing| hearing.sound.position());
+        self.outlet.send(at, Message::Release);
+        self.outlet.map = map;
+    }
+
+    /// Whether sound waits.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.hearing.as_ref().is_some_and(|hearing| hearing.sound.backlog() > 0)
+    }
+
+    /// Recognises all sound that waits. In worker mode, too much of it is dropped down to the newest first.
+    ///
+    /// # Errors
+    /// The network's own; the sound counts as heard.
+    pub fn drain(&mut self, controls: &Controls, mode: Mode) -> tocco_models::Result<()> {
+        self.take_controls(controls, mode);
+        if mode == Mode::Worker {
+            self.drop_when_late()?;
+        }
+        let Some(hearing) = &mut self.hearing else { return Ok(()) };
+        let mut outcome = Ok(());
+        while let Some(piece) = hearing.sound.next(&mut self.piece) {
+            let start = Instant::now();
+            let heard = match (piece, &mut self.recognizer) {
+                (Piece::Reset { position }, recognizer) => {
+                    hearing.base = position;
+                    self.outlet.generation = hearing.sound.generation();
+                    self.outlet.map.forget();
+                    recognizer.as_mut().map_or(Ok(()), Recognizer::reset)
+                }
+                (Piece::Gap(samples), Some(recognizer)) => recognizer.skip(samples),
+                (Piece::Sound(length), Some(recognizer)) => {
+                    let base = hearing.base;
+                    recognizer.push(&self.piece[..length], |decision| self.outlet.decide(decision, base))
+                }
+                (_, None) => Ok(()),
+            };
+            outcome = outcome.and(heard);
+            if let Piece::Sound(length) = piece {
+                let share = self.load.add(start.elapsed(), length as f64 / self.sample_rate);
+                self.outlet.published.load.set(share);
+            }
+        }
+        outcome
+    }
+
+    fn take_controls(&mut self, controls: &Controls, mode: Mode) {
+        if let Some(recognizer) = &mut self.recognizer
+            && self.policy != Some(controls.policy)
+        {
+            self.policy = Some(controls.policy);
+            recognizer.set_policy(&controls.policy);
+            self.outlet.published.latency_ms.set(latency_ms(recognizer, mode, self.largest_block, self.sample_rate));
+        }
+        if self.outlet.midi_was_on && !controls.midi_on {
+            let at = self.hearing.as_ref().map_or(0, |hearing| hearing.sound.position());
+            self.outlet.send(at, Message::Release);
+            self.outlet.map.forget();
+        }
+        self.outlet.midi_was_on = controls.midi_on;
+    }
+
+    fn drop_when_late(&mut self) -> tocco_models::Result<()> {
+        let Some(hearing) = &mut self.hearing else { return Ok(()) };
+        let most = late_limit(self.sample_rate, self.largest_block);
+        if hearing.sound.backlog() <= most {
+            return Ok(());
+        }
+        // A reset that waits in the dropped sound is kept by the sound itself.
+        let lost = hearing.sound.drop_to_newest(most / 2);
+        let Some(recognizer) = &mut self.recognizer else { return Ok(()) };
+        let card = recognizer.card();
+        let hop = card.hop() as f64 * self.sample_rate / f64::from(card.sample_rate);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small positive count")]
+        let windows = (lost as f64 / hop).ceil() as u64;
+        self.outlet.published.late_windows.fetch_add(windows, Ordering::Relaxed);
+        recognizer.skip(lost)
+    }
+}
+
+/// From a sound to the message about it, in ms: what the recognizer needs, and in worker mode the wait for the
+/// thread and for the next block.
+#[expect(clippy::cast_possible_truncation, reason = "milliseconds for the eye")]
+fn latency_ms(recognizer: &Recognizer, mode: Mode, largest_block: usize, sample_rate: f64) -> f32 {
+    let mode_s = if mode == Mode::Worker { 0.001 + largest_block as f64 / sample_rate.max(1.0) } else { 0.0 };
+    ((recognizer.latency().total() + mode_s) * 1000.0) as f32
+}
+
+/// How many samples may wait in worker mode: a host hands over a block at once, so two blocks are never late.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some seconds of sound at most")]
+fn late_limit(sample_rate: f64, largest_block: usize) -> usize {
+    (LATE_S * sample_rate) as usize + 2 * largest_block
+}
+
+/// How many samples the ring must hold: twice what is late.
+#[must_use]
+pub fn sound_room(sample_rate: f64, largest_block: usize) -> usize {
+    2 * late_limit(sample_rate, largest_block)
+}
+
+/// Where decisions go.
+struct Outlet {
+    published: Arc<Published>,
+    midi: Option<HeapProd<Due>>,
+    map: MidiMap,
+    midi_was_on: bool,
+    reports: HeapProd<Report>,
+    task: Task,
+    none: Option<usize>,
+    /// The class and the set that were told last.
+    last: (Option<usize>, ClassSet),
+    sample_rate: f64,
+    generation: u32,
+}
+
+impl Outlet {
+    fn silence(&self) -> (Option<usize>, ClassSet) {
+        (self.none, self.none.into_iter().collect())
+    }
+
+    fn decide(&mut self, decision: &Decision<'_>, base: u64) {
+        self.published.decide(decision);
+        self.tell(decision, base);
+        if self.midi_was_on
+            && let Some(midi) = &mut self.midi
+        {
+            // Known once the sample before `known_at` had been heard.
+            let at = (base + decision.known_at).saturating_sub(1);
+            let generation = self.generation;
+            let send = |message| midi.try_push(Due { at, generation, message }).is_ok();
+            self.map.decide(decision.posterior, decision.active, send);
+        }
+    }
+
+    fn tell(&mut self, decision: &Decision<'_>, base: u64) {
+        let class = decision.class.and_then(|class| u8::try_from(class).ok());
+        let (last_class, last_active) = self.last;
+        if decision.class != last_class {
+            #[expect(clippy::cast_possible_truncation, reason = "OSC's f is 32 bits wide")]
+            let seconds = ((base + decision.about) as f64 / self.sample_rate) as f32;
+            self.report(Report::Event { class, confidence: decision.confidence, seconds });
+        }
+        if self.task == Task::Instruments && decision.active != last_active {
+            self.report(Report::Active(decision.active));
+        }
+        self.last = (decision.class, decision.active);
+        if let Some(class) = class.filter(|_| decision.gate_open && decision.class != self.none) {
+            self.report(Report::Class(class));
+        }
+    }
+
+    fn report(&mut self, report: Report) {
+        // A network thread that stands still for 40 seconds misses reports; nobody waits for it.
+        let _ = self.reports.try_push(report);
+    }
+
+    fn send(&mut self, at: u64, message: Message) {
+        let generation = self.generation;
+        if let Some(midi) = &mut self.midi {
+            // The ring has room for 40 hops of everything; should it be full, the audio thread stands still
+            // and will reset.
+            let _ = midi.try_push(Due { at, generation, message });
+        }
+    }
+}
+
+/// A running share of a core.
+#[derive(Debug, Default)]
+struct Load {
+    share: f64,
+}
+
+impl Load {
+    #[expect(clippy::cast_possible_truncation, reason = "a share for the eye")]
+    fn add(&mut self, busy: Duration, sound_s: f64) -> f32 {
+        let weight = (sound_s / LOAD_WINDOW_S).min(1.0);
+        self.share += weight * (busy.as_secs_f64() / sound_s.max(1e-9) - self.share);
+        self.share as f32
+    }
+}

@@ -1,0 +1,143 @@
+//! One plugin in one host: what its threads share.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwapOption;
+use ringbuf::HeapCons;
+use tocco_models::Model;
+
+use crate::inference::{Controls, Engine, Report};
+use crate::loader::Slot;
+use crate::network::{Sender, Target};
+use crate::params::ToccoParams;
+use crate::published::{Mode, Published};
+use crate::service::Membership;
+
+/// Locks a mutex whose content stays whole even if a thread panicked while holding it.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A model in use.
+#[derive(Debug)]
+pub struct Loaded {
+    /// It.
+    pub model: Arc<Model>,
+    /// Counts the models of this instance.
+    pub number: u64,
+    /// Where it came from; absent for a shipped one.
+    pub path: Option<PathBuf>,
+}
+
+/// Sentences for the panel.
+#[derive(Debug, Clone, Default)]
+pub struct Notices {
+    /// Why the chosen model is not the one in use.
+    pub model: Option<String>,
+    /// What went wrong while recognising.
+    pub inference: Option<String>,
+    /// Why OSC does not arrive, as far as this side can know.
+    pub osc: Option<String>,
+    /// The name in OSC addresses; empty before the first message.
+    pub osc_name: String,
+}
+
+/// What the network thread alone uses.
+pub struct NetworkEnd {
+    /// What the recognizer reports.
+    pub reports: HeapCons<Report>,
+    /// The socket and its timers.
+    pub sender: Sender,
+}
+
+/// What the threads of one plugin share. The audio thread touches `params`, `published` and, offline, `engine`.
+pub struct Instance {
+    /// Differs from that of every other instance in this process.
+    pub id: u64,
+    /// Parameters and settings.
+    pub params: Arc<ToccoParams>,
+    /// The newest values.
+    pub published: Arc<Published>,
+    /// The recognizer and what it reaches; see [`crate::inference`].
+    pub engine: Mutex<Engine>,
+    /// The model in use.
+    pub model: ArcSwapOption<Loaded>,
+    /// Where OSC goes, once the host's name is resolved.
+    pub target: ArcSwapOption<Target>,
+    /// What the loader did so far.
+    pub slot: Mutex<Slot>,
+    /// The network thread's.
+    pub network: Mutex<NetworkEnd>,
+    /// For the panel.
+    pub notices: Mutex<Notices>,
+    /// The track's name, where the host tells it.
+    pub track: Mutex<Option<String>>,
+    /// Whether the panel is open: it shows the model's classes before the host activates the plugin.
+    pub panel_open: AtomicBool,
+    /// Whether recognising is off after panics, until the next model or activation.
+    pub broken: AtomicBool,
+    /// Panics since the last model or activation.
+    pub panics: AtomicU64,
+    membership: Mutex<Option<Membership>>,
+}
+
+impl Instance {
+    /// A new one, which no thread knows yet.
+    #[must_use]
+    pub fn new(params: Arc<ToccoParams>) -> Arc<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let published = Arc::new(Published::default());
+        let (engine, reports) = Engine::new(Arc::clone(&published));
+        Arc::new(Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            params,
+            published,
+            engine: Mutex::new(engine),
+            model: ArcSwapOption::empty(),
+            target: ArcSwapOption::empty(),
+            slot: Mutex::default(),
+            network: Mutex::new(NetworkEnd { reports, sender: Sender::default() }),
+            notices: Mutex::default(),
+            track: Mutex::default(),
+            panel_open: AtomicBool::new(false),
+            broken: AtomicBool::new(false),
+            panics: AtomicU64::new(0),
+            membership: Mutex::new(None),
+        })
+    }
+
+    /// Joins the process's threads, if it has not.
+    pub fn join(self: &Arc<Self>) {
+        let mut membership = lock(&self.membership);
+        if membership.is_none() {
+            *membership = Some(Membership::new(self));
+        }
+    }
+
+    /// Leaves the process's threads: afterwards none of them touches this instance.
+    pub fn leave(&self) {
+        let membership = lock(&self.membership).take();
+        drop(membership);
+    }
+
+    /// What the parameters say now.
+    #[must_use]
+    pub fn controls(&self) -> Controls {
+        Controls { policy: self.params.policy(), midi_on: self.params.midi_on.value() && !self.params.bypass.value() }
+    }
+
+    /// Whether the host has activated the plugin.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.published.mode() != Mode::Inactive
+    }
+
+    /// The name the player or the host gave, before it is made fit for an address.
+    #[must_use]
+    pub fn wished_name(&self) -> String {
+        let track = lock(&self.track).clone().filter(|track| !track.trim().is_empty());
+        track.unwrap_or_else(|| self.params.settings.snapshot().settings.name)
+    }
+}

@@ -1,0 +1,179 @@
+//! Tocco as CLAP, VST3 and standalone.
+//!
+//! The file name says the thread: [`audio`] is the audio thread, [`inference`] whatever runs the recognizer,
+//! [`network`] sends OSC, [`loader`] fetches models, [`editor`] draws. [`service`] holds the threads, which
+//! belong to the process; [`stream`], [`midi`] and [`published`] are what crosses between them.
+//!
+//! # Promises
+//! - Sound passes bit for bit and without latency.
+//! - In worker mode `process` allocates nothing, takes no lock and waits for nobody.
+//! - Offline and live give the same decisions with the same stamps where nothing was dropped.
+//! - No thread of this library outlives its last instance.
+
+mod audio;
+mod editor;
+mod inference;
+mod instance;
+mod loader;
+mod midi;
+mod network;
+mod osc;
+pub mod params;
+mod published;
+mod service;
+pub mod state;
+mod stream;
+
+use std::sync::Arc;
+
+use nice_plug::prelude::*;
+
+use crate::audio::Audio;
+use crate::instance::{Instance, lock};
+use crate::midi::Sounding;
+use crate::params::ToccoParams;
+use crate::published::Mode;
+
+/// The plugin.
+pub struct Tocco {
+    params: Arc<ToccoParams>,
+    instance: Arc<Instance>,
+    /// Present while the host has it activated.
+    audio: Option<Audio>,
+    /// What the host was left with between two activations.
+    sounding: Sounding,
+}
+
+impl Default for Tocco {
+    fn default() -> Self {
+        let params = Arc::new(ToccoParams::default());
+        let instance = Instance::new(Arc::clone(&params));
+        Self { params, instance, audio: None, sounding: Sounding::default() }
+    }
+}
+
+impl Drop for Tocco {
+    fn drop(&mut self) {
+        self.disconnect();
+        // The host may unload this library next.
+        self.instance.leave();
+    }
+}
+
+impl Tocco {
+    fn disconnect(&mut self) {
+        self.instance.published.set_mode(Mode::Inactive);
+        self.instance.published.sample_rate.set(0.0);
+        if let Some(audio) = self.audio.take() {
+            self.sounding = audio.into_sounding();
+        }
+        lock(&self.instance.engine).disconnect();
+        lock(&self.instance.slot).deactivate();
+    }
+}
+
+const fn layout(channels: u32, name: &'static str) -> AudioIOLayout {
+    AudioIOLayout {
+        main_input_channels: NonZeroU32::new(channels),
+        main_output_channels: NonZeroU32::new(channels),
+        names: PortNames { layout: Some(name), ..PortNames::const_default() },
+        ..AudioIOLayout::const_default()
+    }
+}
+
+impl Plugin for Tocco {
+    const NAME: &'static str = "Tocco";
+    const VENDOR: &'static str = "Tocco developers";
+    const URL: &'static str = "";
+    const EMAIL: &'static str = "";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    const AUDIO_IO_LAYOUTS: &'static [AudioIOLayout] = &[layout(2, "Stereo"), layout(1, "Mono")];
+    const MIDI_INPUT: MidiConfig = MidiConfig::MidiCCs;
+    const MIDI_OUTPUT: MidiConfig = MidiConfig::MidiCCs;
+
+    type Editor = editor::ToccoEditor;
+    type SysExMessage = ();
+    type BackgroundTask = ();
+
+    fn params(&self) -> Arc<dyn Params> {
+        Arc::clone(&self.params) as Arc<dyn Params>
+    }
+
+    fn editor(&mut self, _executor: AsyncExecutor<Self>) -> Option<Self::Editor> {
+        Some(editor::ToccoEditor::new(Arc::clone(&self.instance)))
+    }
+
+    fn activate(
+        &mut self,
+        _layout: &AudioIOLayout,
+        config: &BufferConfig,
+        _context: &mut impl ActivateContext<Self>,
+    ) -> bool {
+        self.disconnect();
+        let mode = if config.process_mode == ProcessMode::Offline { Mode::Offline } else { Mode::Worker };
+        self.audio = Some(Audio::new(&self.instance, config, mode, std::mem::take(&mut self.sounding)));
+        {
+            let mut slot = lock(&self.instance.slot);
+            slot.activate(f64::from(config.sample_rate));
+            // Here and now, so that the first sample after a project opens, or of a bounce, is recognised.
+            loader::refresh(&self.instance, &mut slot);
+            loader::resolve(&self.instance, &mut slot, false);
+        }
+        self.instance.published.sample_rate.set(config.sample_rate);
+        self.instance.published.set_mode(mode);
+        self.instance.join();
+        true
+    }
+
+    fn reset(&mut self) {
+        if let Some(audio) = &mut self.audio {
+            audio.reset();
+        }
+    }
+
+    fn process(
+        &mut self,
+        buffer: &mut Buffer,
+        _aux: &mut AuxiliaryBuffers,
+        context: &mut impl ProcessContext<Self>,
+    ) -> ProcessStatus {
+        if let Some(audio) = &mut self.audio {
+            audio.process(buffer, context);
+        }
+        // Silence is heard too: it closes the gate and ends notes.
+        ProcessStatus::KeepAlive
+    }
+
+    fn stop_processing(&mut self) {
+        if let Some(audio) = &mut self.audio {
+            audio.stop();
+        }
+    }
+
+    fn deactivate(&mut self) {
+        self.disconnect();
+    }
+}
+
+impl ClapPlugin for Tocco {
+    const CLAP_ID: &'static str = "org.tocco.tocco";
+    const CLAP_DESCRIPTION: Option<&'static str> =
+        Some("Hears how and what a musician plays, and tells it by OSC and MIDI");
+    const CLAP_MANUAL_URL: Option<&'static str> = None;
+    const CLAP_SUPPORT_URL: Option<&'static str> = None;
+    const CLAP_FEATURES: &'static [ClapFeature] = &[
+        ClapFeature::AudioEffect,
+        ClapFeature::Analyzer,
+        ClapFeature::Utility,
+        ClapFeature::Stereo,
+        ClapFeature::Mono,
+    ];
+}
+
+impl Vst3Plugin for Tocco {
+    const VST3_CLASS_ID: [u8; 16] = *b"ToccoRecognizer1";
+    const VST3_SUBCATEGORIES: &'static [Vst3SubCategory] = &[Vst3SubCategory::Fx, Vst3SubCategory::Analyzer];
+}
+
+nice_export_clap!(Tocco);
+nice_export_vst3!(Tocco);

@@ -1,0 +1,207 @@
+//! Models, host names: what may take long and so is fetched by a thread of its own, or by the host's main
+//! thread while it activates the plugin.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, Weak};
+use std::time::SystemTime;
+
+use tocco_models::{Model, Recognizer, library};
+
+use crate::instance::{Instance, Loaded, lock};
+use crate::midi::MidiMap;
+use crate::network::Target;
+use crate::state::{Mapping, ModelChoice, OscTarget, Snapshot};
+
+/// What was done so far for one instance.
+#[derive(Debug, Default)]
+pub struct Slot {
+    /// The revision of the settings that is dealt with.
+    settings: Option<u64>,
+    /// The choice that is dealt with, well or not.
+    choice: Option<ModelChoice>,
+    mappings: BTreeMap<String, Mapping>,
+    target: Option<OscTarget>,
+    /// Models so far.
+    models: u64,
+    /// Activations so far, and the rate of the newest in Hz.
+    activations: u64,
+    sample_rate: Option<f64>,
+    /// Model and activation that the engine's recognizer was built for.
+    built: Option<(u64, u64)>,
+}
+
+impl Slot {
+    /// The host activates the plugin at `sample_rate` Hz.
+    pub fn activate(&mut self, sample_rate: f64) {
+        self.activations += 1;
+        self.sample_rate = Some(sample_rate);
+    }
+
+    /// The host deactivated it.
+    pub fn deactivate(&mut self) {
+        self.sample_rate = None;
+    }
+
+    /// Tries the chosen model again, e.g. when the file was put back.
+    pub fn retry(&mut self) {
+        self.choice = None;
+        self.settings = None;
+    }
+}
+
+/// Brings an instance to what its settings say. Cheap where nothing changed.
+pub fn refresh(instance: &Instance, slot: &mut Slot) {
+    if slot.sample_rate.is_none() && !instance.panel_open.load(Ordering::Relaxed) {
+        return;
+    }
+    let revision = instance.params.settings.revision();
+    let mut new_mappings = false;
+    if slot.settings != Some(revision) {
+        let snapshot = instance.params.settings.snapshot();
+        slot.settings = Some(snapshot.revision);
+        new_mappings = slot.mappings != snapshot.settings.mappings;
+        slot.mappings.clone_from(&snapshot.settings.mappings);
+        if slot.choice.as_ref() != Some(&snapshot.settings.model) {
+            choose(instance, slot, &snapshot);
+        }
+    }
+    if instance.broken.load(Ordering::Relaxed) && instance.panics.load(Ordering::Relaxed) == 1 {
+        slot.built = None;
+    }
+    let wanted = instance.model.load().as_ref().map(|loaded| loaded.number).zip(Some(slot.activations));
+    if slot.sample_rate.is_some() && slot.built != wanted {
+        build(instance, slot);
+    } else if new_mappings && let Some(loaded) = &*instance.model.load() {
+        lock(&instance.engine).install_map(MidiMap::new(&loaded.model.card().classes, &slot.mappings));
+    }
+}
+
+/// Loads the chosen model. If that fails, the one in use goes on, save where a project names another: its
+/// messages would be wrong under the project's mappings.
+fn choose(instance: &Instance, slot: &mut Slot, snapshot: &Snapshot) {
+    let choice = &snapshot.settings.model;
+    slot.choice = Some(choice.clone());
+    let outcome = catch_unwind(AssertUnwindSafe(|| load(choice)))
+        .unwrap_or_else(|_| Err(format!("{choice}: the model makes the network engine fail")));
+    match outcome {
+        Ok(model) => {
+            slot.models += 1;
+            let path = match choice {
+                ModelChoice::Path(path) => Some(path.clone()),
+                ModelChoice::Library(_) => None,
+            };
+            instance.model.store(Some(Arc::new(Loaded { model, number: slot.models, path })));
+            instance.panics.store(0, Ordering::Relaxed);
+            let mut notices = lock(&instance.notices);
+            notices.model = None;
+            notices.inference = None;
+        }
+        Err(sentence) => {
+            if snapshot.restored {
+                instance.model.store(None);
+            }
+            lock(&instance.notices).model = Some(sentence);
+        }
+    }
+}
+
+/// Builds a recognizer for the model and rate, and hands it to the engine between two pieces of sound.
+fn build(instance: &Instance, slot: &mut Slot) {
+    let loaded = instance.model.load_full();
+    slot.built = loaded.as_ref().map(|loaded| (loaded.number, slot.activations));
+    let policy = instance.params.policy();
+    let recognizer = loaded.as_ref().zip(slot.sample_rate).and_then(|(loaded, rate)| {
+        let built = catch_unwind(AssertUnwindSafe(|| Recognizer::new(&loaded.model, rate, &policy)));
+        let sentence = match built {
+            Ok(Ok(recognizer)) => return Some(recognizer),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "The model makes the network engine fail.".to_owned(),
+        };
+        lock(&instance.notices).inference = Some(sentence);
+        None
+    });
+    let card = loaded.as_ref().map(|loaded| loaded.model.card());
+    let map = MidiMap::new(card.map_or(&[], |card| &card.classes), &slot.mappings);
+    let number = loaded.as_ref().map_or(0, |loaded| loaded.number);
+    let old = lock(&instance.engine).install(card, recognizer, map, number);
+    instance.broken.store(false, Ordering::Relaxed);
+    drop(old);
+}
+
+/// The model of a choice; models that another instance uses are shared.
+fn load(choice: &ModelChoice) -> Result<Arc<Model>, String> {
+    static IN_USE: Mutex<Vec<(Key, Weak<Model>)>> = Mutex::new(Vec::new());
+    let key = Key::of(choice)?;
+    let mut in_use = lock(&IN_USE);
+    in_use.retain(|(_, model)| model.strong_count() > 0);
+    let found = in_use.iter().find(|(other, _)| *other == key).and_then(|(_, model)| model.upgrade());
+    if let Some(model) = found {
+        return Ok(model);
+    }
+    // The lock is held while loading: a project with forty instances of a model loads it once.
+    let model = match choice {
+        ModelChoice::Path(path) => Model::load(path).map_err(|error| error.to_string())?,
+        ModelChoice::Library(name) => {
+            let shipped = library::all().into_iter().find(|(shipped, _)| shipped == name);
+            let (_, bytes) = shipped.ok_or_else(|| format!("«{name}» is no model of this version's library."))?;
+            Model::from_bytes(bytes).map_err(|error| format!("{name}: {error}"))?
+        }
+    };
+    in_use.push((key, Arc::downgrade(&model)));
+    Ok(model)
+}
+
+/// Two equal keys mean the same model.
+#[derive(Debug, PartialEq)]
+enum Key {
+    Library(String),
+    File { path: PathBuf, length: u64, modified: Option<SystemTime> },
+}
+
+impl Key {
+    fn of(choice: &ModelChoice) -> Result<Self, String> {
+        match choice {
+            ModelChoice::Library(name) => Ok(Self::Library(name.clone())),
+            ModelChoice::Path(path) => Self::of_file(path),
+        }
+    }
+
+    fn of_file(path: &Path) -> Result<Self, String> {
+        let file = std::fs::metadata(path).map_err(|error| {
+            format!("{}: the model file can't be read ({error}). Put it back, or choose another.", path.display())
+        })?;
+        Ok(Self::File { path: path.to_owned(), length: file.len(), modified: file.modified().ok() })
+    }
+}
+
+/// Finds the address of the OSC target where the settings name another one. A name may take seconds to
+/// resolve: with `may_wait` false only addresses and `localhost` are dealt with.
+pub fn resolve(instance: &Instance, slot: &mut Slot, may_wait: bool) {
+    let target = instance.params.settings.snapshot().settings.osc;
+    if slot.target.as_ref() == Some(&target) {
+        return;
+    }
+    let host = target.host.trim();
+    let literal = if host.eq_ignore_ascii_case("localhost") {
+        Some(IpAddr::V4(Ipv4Addr::LOCALHOST))
+    } else {
+        host.trim_matches(['[', ']']).parse().ok()
+    };
+    let address = match literal {
+        Some(ip) => Ok(SocketAddr::new(ip, target.port)),
+        None if !may_wait => return,
+        None => lookup(host, target.port),
+    };
+    instance.target.store(Some(Arc::new(Target { address })));
+    slot.target = Some(target);
+}
+
+fn lookup(host: &str, port: u16) -> Result<SocketAddr, String> {
+    let unknown = |reason: String| format!("The host «{host}» is not known ({reason}): check its name.");
+    let mut addresses = (host, port).to_socket_addrs().map_err(|error| unknown(error.to_string()))?;
+    addresses.next().ok_or_else(|| unknown("no address".into()))
+}

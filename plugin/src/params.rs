@@ -1,0 +1,181 @@
+//! The parameters a host can automate. Their ids are stable: a project keeps working with later versions.
+
+use nice_plug::prelude::*;
+use tocco_models::{Policy, Smoothing};
+
+use crate::state::SharedSettings;
+
+/// Which channel of a stereo track is heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+pub enum Channel {
+    /// The left one.
+    #[id = "left"]
+    Left,
+    /// The right one.
+    #[id = "right"]
+    Right,
+    /// The mean of both.
+    #[id = "mix"]
+    #[name = "Left + right"]
+    Mix,
+}
+
+/// How the posterior is smoothed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+pub enum SmoothingKind {
+    /// The mean over the last milliseconds.
+    #[id = "average"]
+    #[name = "Moving average"]
+    Average,
+    /// A leaky integrator.
+    #[id = "leaky"]
+    #[name = "Leaky integrator"]
+    Leaky,
+}
+
+/// All parameters, and the settings that the project keeps beside them.
+#[derive(Params)]
+pub struct ToccoParams {
+    /// See [`crate::state`].
+    #[persist = "settings"]
+    pub settings: SharedSettings,
+
+    /// The gate opens when the level passes this, in dBFS.
+    #[id = "gate_dbfs"]
+    pub gate_dbfs: FloatParam,
+    /// The gate closes when it was quieter for so long, in ms.
+    #[id = "gate_hold"]
+    pub gate_hold_ms: FloatParam,
+    /// Which smoothing is on.
+    #[id = "smooth_kind"]
+    pub smoothing: EnumParam<SmoothingKind>,
+    /// Length of the moving average, in ms.
+    #[id = "smooth_ms"]
+    pub smoothing_ms: FloatParam,
+    /// Sensitivity of the leaky integrator, up to 1.
+    #[id = "smooth_sens"]
+    pub sensitivity: FloatParam,
+    /// How much a class must lead the current one.
+    #[id = "hyster"]
+    pub hysteresis: FloatParam,
+    /// Below this probability nothing is decided.
+    #[id = "min_conf"]
+    pub min_confidence: FloatParam,
+    /// How long a change must hold, in ms.
+    #[id = "min_dur"]
+    pub min_duration_ms: FloatParam,
+    /// Which channel is heard.
+    #[id = "channel"]
+    pub channel: EnumParam<Channel>,
+    /// Whether OSC is sent.
+    #[id = "osc_on"]
+    pub osc_on: BoolParam,
+    /// Whether the bare `/class` is sent.
+    #[id = "compat"]
+    pub compatible: BoolParam,
+    /// How often `/probs` is sent, in Hz; 0 is never.
+    #[id = "probs_hz"]
+    pub probs_hz: FloatParam,
+    /// Whether MIDI is sent.
+    #[id = "midi_on"]
+    pub midi_on: BoolParam,
+    /// The host's bypass: nothing is recognised or sent.
+    #[id = "bypass"]
+    pub bypass: BoolParam,
+}
+
+impl Default for ToccoParams {
+    fn default() -> Self {
+        let policy = Policy::default();
+        Self {
+            settings: SharedSettings::default(),
+            gate_dbfs: float("Gate threshold", policy.gate_dbfs, FloatRange::Linear { min: -90.0, max: 0.0 }, " dBFS"),
+            gate_hold_ms: float("Gate hold", policy.gate_hold_ms, skewed(2000.0), " ms"),
+            smoothing: EnumParam::new("Smoothing", SmoothingKind::Average),
+            smoothing_ms: float("Smoothing time", 60.0, skewed(2000.0), " ms"),
+            sensitivity: fraction("Smoothing sensitivity", 0.3, 0.001),
+            hysteresis: fraction("Hysteresis", policy.hysteresis, 0.0),
+            min_confidence: fraction("Minimum confidence", policy.min_confidence, 0.0),
+            min_duration_ms: float("Minimum duration", policy.min_duration_ms, skewed(2000.0), " ms"),
+            channel: EnumParam::new("Channel", Channel::Mix),
+            osc_on: BoolParam::new("OSC", true),
+            compatible: BoolParam::new("OSC /class", true),
+            probs_hz: float("OSC probabilities", 20.0, FloatRange::Linear { min: 0.0, max: 100.0 }, " Hz"),
+            midi_on: BoolParam::new("MIDI", true),
+            bypass: BoolParam::new("Bypass", false).make_bypass(),
+        }
+    }
+}
+
+fn float(name: &str, default: f32, range: FloatRange, unit: &'static str) -> FloatParam {
+    FloatParam::new(name, default, range).with_unit(unit).with_value_to_string(formatters::v2s_f32_rounded(1))
+}
+
+fn skewed(max: f32) -> FloatRange {
+    FloatRange::Skewed { min: 0.0, max, factor: 0.4 }
+}
+
+fn fraction(name: &str, default: f32, min: f32) -> FloatParam {
+    FloatParam::new(name, default, FloatRange::Linear { min, max: 1.0 })
+        .with_value_to_string(formatters::v2s_f32_rounded(2))
+}
+
+impl ToccoParams {
+    /// The decision policy that the parameters say, always within its ranges.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        Policy {
+            gate_dbfs: self.gate_dbfs.value(),
+            gate_hold_ms: self.gate_hold_ms.value(),
+            smoothing: match self.smoothing.value() {
+                SmoothingKind::Average => Smoothing::MovingAverage { ms: self.smoothing_ms.value() },
+                SmoothingKind::Leaky => Smoothing::Leaky { sensitivity: self.sensitivity.value() },
+            },
+            hysteresis: self.hysteresis.value(),
+            min_confidence: self.min_confidence.value(),
+            min_duration_ms: self.min_duration_ms.value(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use super::*;
+
+    #[test]
+    fn every_corner_of_the_parameters_is_a_policy_the_recognizer_takes() {
+        let params = ToccoParams::default();
+        let map = params.param_map();
+        for normalized in [0.0, 0.5, 1.0] {
+            for (id, pointer, _) in &map {
+                // SAFETY: `params` owns what the pointers of its own map point to, and lives on.
+                unsafe { pointer._internal_set_normalized_value(normalized) };
+                assert!(params.policy().check().is_ok(), "{id} at {normalized}: {:?}", params.policy());
+            }
+        }
+    }
+
+    #[test]
+    fn ids_are_the_ones_that_projects_hold() {
+        let ids: Vec<String> = ToccoParams::default().param_map().into_iter().map(|(id, ..)| id).collect();
+        let frozen = [
+            "gate_dbfs",
+            "gate_hold",
+            "smooth_kind",
+            "smooth_ms",
+            "smooth_sens",
+            "hyster",
+            "min_conf",
+            "min_dur",
+            "channel",
+            "osc_on",
+            "compat",
+            "probs_hz",
+            "midi_on",
+            "bypass",
+        ];
+        assert_eq!(ids, frozen);
+    }
+}

@@ -1,0 +1,164 @@
+//! What the audio thread promises: no allocation in worker mode, sound untouched, offline equal to live.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+
+mod host;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+use host::{Host, phrase};
+use nice_plug::prelude::*;
+
+/// Counts what a thread asks of the system while its flag is set.
+struct Counting;
+
+thread_local! {
+    static WATCHED: Cell<bool> = const { Cell::new(false) };
+    static COUNT: Cell<usize> = const { Cell::new(0) };
+}
+
+fn count() {
+    // The thread-locals are gone while a thread ends: then nobody watches.
+    if WATCHED.try_with(Cell::get).unwrap_or(false) {
+        COUNT.with(|count| count.set(count.get() + 1));
+    }
+}
+
+// SAFETY: every call goes to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        count();
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const RATE: f32 = 48_000.0;
+
+fn settings() -> serde_json::Value {
+    // Port 9 discards.
+    serde_json::json!({"model": {"library": "techniques"}, "osc": {"host": "127.0.0.1", "port": 9}})
+}
+
+#[test]
+fn worker_mode_allocates_nothing_in_process() {
+    let mut host = Host::new(&settings(), &[], RATE, 64, ProcessMode::Realtime);
+    let sound = phrase(RATE);
+    let (mut blocks, mut events, mut allocations) = (0, 0, 0);
+    let start = Instant::now();
+    for pass in 0..3 {
+        for chunk in sound.chunks_exact(64) {
+            let mut samples = [0.0; 64];
+            samples.copy_from_slice(chunk);
+            COUNT.set(0);
+            WATCHED.set(true);
+            host.process(&mut samples);
+            WATCHED.set(false);
+            allocations += COUNT.get();
+            assert!(samples.iter().zip(chunk).all(|(out, sent)| out.to_bits() == sent.to_bits()));
+            events += host.block.sent.len();
+            blocks += 1;
+            if pass == 1 && blocks % 1000 == 0 {
+                host.plugin.reset();
+            }
+            // In real time, so that the inference thread has its say in every state of the ring.
+            let due = Duration::from_secs_f64(f64::from(blocks) * 64.0 / f64::from(RATE));
+            std::thread::sleep(due.saturating_sub(start.elapsed()));
+        }
+    }
+    println!("{blocks} blocks of 64 samples, {events} MIDI events, {allocations} allocator calls");
+    assert!(blocks > 6000 && events > 50, "{blocks} blocks gave {events} MIDI events");
+    assert_eq!(allocations, 0);
+}
+
+#[test]
+fn the_counter_counts() {
+    COUNT.set(0);
+    WATCHED.set(true);
+    drop(std::hint::black_box(Box::new(3)));
+    WATCHED.set(false);
+    assert_eq!(COUNT.get(), 2);
+}
+
+/// Every event with its place in the sound.
+fn render(mode: ProcessMode, sizes: &[usize], params: &[(&str, f32)]) -> Vec<(u64, NoteEvent<()>)> {
+    let largest = u32::try_from(*sizes.iter().max().unwrap()).unwrap();
+    let mut host = Host::new(&settings(), params, RATE, largest, mode);
+    let mut sound = phrase(RATE);
+    // Two seconds of silence, so that the last decisions come out in worker mode too.
+    sound.resize(sound.len() + 2 * RATE as usize, 0.0);
+    let (mut events, mut at) = (Vec::new(), 0);
+    let start = Instant::now();
+    for &size in sizes.iter().cycle() {
+        let size = size.min(sound.len() - at);
+        if size == 0 {
+            return events;
+        }
+        host.process(&mut sound[at..at + size]);
+        let placed = host.block.sent.drain(..).map(|mut event| {
+            let place = at as u64 + u64::from(event.timing());
+            event.subtract_timing(event.timing());
+            (place, event)
+        });
+        events.extend(placed);
+        at += size;
+        if mode == ProcessMode::Realtime {
+            let due = Duration::from_secs_f64(at as f64 / f64::from(RATE));
+            std::thread::sleep(due.saturating_sub(start.elapsed()));
+        }
+    }
+    events
+}
+
+#[test]
+fn offline_midi_does_not_depend_on_the_block_size() {
+    let whole = render(ProcessMode::Offline, &[8192], &[]);
+    assert!(whole.len() > 20, "only {} events", whole.len());
+    for sizes in [&[1][..], &[17, 1, 503], &[512]] {
+        assert_eq!(render(ProcessMode::Offline, sizes, &[]), whole, "with blocks of {sizes:?}");
+    }
+}
+
+#[test]
+fn live_gives_the_events_of_offline_in_the_same_order_and_later() {
+    let offline = render(ProcessMode::Offline, &[512], &[]);
+    let live = render(ProcessMode::Realtime, &[512], &[]);
+    let only_events = |events: &[(u64, NoteEvent<()>)]| events.iter().map(|(_, event)| *event).collect::<Vec<_>>();
+    assert_eq!(only_events(&live), only_events(&offline));
+    let late = live.iter().zip(&offline).map(|((live, _), (offline, _))| live - offline).max().unwrap();
+    println!("latest event {:.1} ms behind its sample", late as f32 / RATE * 1000.0);
+}
+
+#[test]
+fn bypass_silences_and_ends_what_is_held() {
+    let mut notes = settings();
+    notes["mappings"] = serde_json::json!({"none": {"mode": "note", "channel": 1, "number": 60}});
+    let mut host = Host::new(&notes, &[], RATE, 4096, ProcessMode::Offline);
+    host.process(&mut vec![0.0; 4096]);
+    assert!(host.block.sent.iter().any(|event| matches!(event, NoteEvent::NoteOn { .. })), "{:?}", host.block.sent);
+    let params = host.plugin.params();
+    let (_, bypass, _) = params.param_map().into_iter().find(|(id, ..)| id == "bypass").unwrap();
+    // SAFETY: `params` owns what the pointer points to.
+    unsafe { bypass._internal_set_normalized_value(1.0) };
+    let sound = phrase(RATE);
+    let mut heard = sound[..4096].to_vec();
+    host.process(&mut heard);
+    assert_eq!(heard, &sound[..4096]);
+    assert!(matches!(host.block.sent[..], [NoteEvent::NoteOff { timing: 0, .. }]), "{:?}", host.block.sent);
+    host.process(&mut heard);
+    assert!(host.block.sent.is_empty());
+}

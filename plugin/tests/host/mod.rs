@@ -1,0 +1,132 @@
+//! The smallest host: calls the plugin as a wrapper would, without any wrapper's own allocations.
+
+use nice_plug::context::process::SendEventError;
+use nice_plug::prelude::*;
+use tocco_plugin::Tocco;
+
+/// Events that fit into one block.
+const ROOM: usize = 1024;
+
+pub struct Activation;
+
+impl ActivateContext<Tocco> for Activation {
+    fn plugin_api(&self) -> PluginApi {
+        PluginApi::Clap
+    }
+    fn execute(&self, (): ()) {}
+    fn set_latency_samples(&self, samples: u32) {
+        assert_eq!(samples, 0);
+    }
+    fn set_current_voice_capacity(&self, _capacity: u32) {}
+}
+
+/// One block's events, in and out.
+pub struct Block {
+    transport: Transport,
+    incoming: Vec<NoteEvent<()>>,
+    pub sent: Vec<NoteEvent<()>>,
+}
+
+impl Block {
+    pub fn new(sample_rate: f32) -> Self {
+        let mut transport = Transport::new(sample_rate);
+        transport.playing = true;
+        Self { transport, incoming: Vec::with_capacity(ROOM), sent: Vec::with_capacity(ROOM) }
+    }
+}
+
+impl ProcessContext<Tocco> for Block {
+    fn plugin_api(&self) -> PluginApi {
+        PluginApi::Clap
+    }
+    fn execute_background(&self, (): ()) {}
+    fn execute_gui(&self, (): ()) {}
+    fn transport(&self) -> &Transport {
+        &self.transport
+    }
+    fn next_event(&mut self) -> Option<NoteEvent<()>> {
+        self.incoming.pop()
+    }
+    fn try_send_event(&mut self, event: NoteEvent<()>) -> Result<(), (NoteEvent<()>, SendEventError)> {
+        if self.sent.len() == self.sent.capacity() {
+            return Err((event, SendEventError::HostBufferFull));
+        }
+        self.sent.push(event);
+        Ok(())
+    }
+    fn set_latency_samples(&self, samples: u32) {
+        assert_eq!(samples, 0);
+    }
+    fn request_restart(&self) {}
+    fn set_current_voice_capacity(&self, _capacity: u32) {}
+}
+
+/// A plugin in a host of its own, mono.
+pub struct Host {
+    pub plugin: Tocco,
+    pub block: Block,
+    buffer: Buffer<'static>,
+}
+
+impl Host {
+    /// Activated, with these settings (see the state's documentation) and parameters.
+    pub fn new(
+        settings: &serde_json::Value,
+        params: &[(&str, f32)],
+        sample_rate: f32,
+        largest: u32,
+        mode: ProcessMode,
+    ) -> Self {
+        let mut plugin = Tocco::default();
+        let held = plugin.params();
+        held.deserialize_fields(&[("settings".to_owned(), settings.to_string())].into());
+        for (id, normalized) in params {
+            let map = held.param_map();
+            let (_, pointer, _) = map.iter().find(|(known, ..)| known == id).unwrap();
+            // SAFETY: `held` owns what the pointers of its own map point to.
+            unsafe { pointer._internal_set_normalized_value(*normalized) };
+        }
+        let config = BufferConfig { sample_rate, min_buffer_size: None, max_buffer_size: largest, process_mode: mode };
+        assert!(plugin.activate(&Tocco::AUDIO_IO_LAYOUTS[1], &config, &mut Activation));
+        plugin.reset();
+        let mut buffer = Buffer::default();
+        // SAFETY: the slices are set to live ones before every use.
+        unsafe { buffer.set_slices(0, |slices| slices.push(&mut [])) };
+        Self { plugin, block: Block::new(sample_rate), buffer }
+    }
+
+    /// One block of at most the largest size, in place.
+    pub fn process(&mut self, samples: &mut [f32]) {
+        self.block.sent.clear();
+        let mut aux = AuxiliaryBuffers { inputs: &mut [], outputs: &mut [] };
+        let length = samples.len();
+        // SAFETY: `samples` lives until the end of this call, and so does every use of the buffer: the slice is
+        // taken back below.
+        unsafe {
+            let lasting: &'static mut [f32] = std::slice::from_raw_parts_mut(samples.as_mut_ptr(), length);
+            self.buffer.set_slices(length, |slices| slices[0] = lasting);
+        }
+        self.plugin.process(&mut self.buffer, &mut aux, &mut self.block);
+        // SAFETY: as above.
+        unsafe { self.buffer.set_slices(0, |slices| slices[0] = &mut []) };
+    }
+}
+
+/// Three seconds of sound between silences: a tone with partials that decays, then noise.
+pub fn phrase(sample_rate: f32) -> Vec<f32> {
+    let seconds = |s: f32| (s * sample_rate) as usize;
+    let mut noise = 1_u32;
+    let mut sound = vec![0.0; seconds(0.4)];
+    sound.extend((0..seconds(1.2)).map(|n| {
+        let t = n as f32 / sample_rate;
+        let partial = |k: f32| (std::f32::consts::TAU * 110.0 * k * t).sin() / k;
+        0.3 * (-2.0 * t).exp() * (1..8).map(|k| partial(k as f32)).sum::<f32>()
+    }));
+    sound.extend(vec![0.0; seconds(0.4)]);
+    sound.extend((0..seconds(0.6)).map(|_| {
+        noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        0.2 * ((noise >> 8) as f32 / 8_388_608.0 - 1.0)
+    }));
+    sound.extend(vec![0.0; seconds(0.4)]);
+    sound
+}
