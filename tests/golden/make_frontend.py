@@ -31,8 +31,10 @@ def sound():
 
 
 def main():
+    # Before the first sample there is silence: the first frame comes after one hop.
+    padded = np.concatenate([np.zeros(FFT - HOP, dtype=np.float32), sound()])
     mel = librosa.feature.melspectrogram(
-        y=sound(), sr=RATE, n_fft=FFT, win_length=FFT, hop_length=HOP, window="hann", center=False,
+        y=padded, sr=RATE, n_fft=FFT, win_length=FFT, hop_length=HOP, window="hann", center=False,
         power=2.0, n_mels=MELS, fmin=FMIN, fmax=FMAX, htk=False, norm="slaney",
     )
     frames = np.log(mel.astype(np.float64) + FLOOR).T

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::ThreadId;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow};
 use clack_extensions::audio_ports::{AudioPortInfoBuffer, PluginAudioPorts};
 use clack_extensions::audio_ports_config::{AudioPortsConfigBuffer, PluginAudioPortsConfig};
 use clack_extensions::latency::{HostLatency, HostLatencyImpl, PluginLatency};
@@ -18,11 +18,13 @@ use clack_extensions::render::{PluginRender, RenderMode};
 use clack_extensions::state::{HostState, HostStateImpl, PluginState};
 use clack_extensions::thread_check::{HostThreadCheck, HostThreadCheckImpl};
 use clack_extensions::track_info::{HostTrackInfo, HostTrackInfoImpl, TrackInfo, TrackInfoWriter};
-use clack_host::events::event_types::{MidiEvent, ParamValueEvent, TransportEvent, TransportFlags};
-use clack_host::events::spaces::CoreEventSpace;
 use clack_host::prelude::*;
 
 use crate::state::State;
+
+mod processor;
+
+pub use processor::{Emitted, Input, Message, Processor};
 
 /// The id under which the plugin is found in its library.
 pub const PLUGIN_ID: &std::ffi::CStr = c"org.tocco.tocco";
@@ -77,7 +79,7 @@ impl HostLatencyImpl for MainThread {
 impl HostTrackInfoImpl for MainThread {
     fn get<'a>(&'a self, writer: &mut TrackInfoWriter<'_, 'a>) {
         if let Some(track) = &self.track {
-            writer.set(&TrackInfo::new().with_name(track));
+            writer.set(&TrackInfo::new().with_name(Some(track)));
         }
     }
 }
@@ -260,16 +262,25 @@ impl Host {
         if self.channels()? == (channels, channels) {
             return Ok(());
         }
-        let handle = self.instance.plugin_handle();
-        let extension: PluginAudioPortsConfig = handle.get_extension().context("the plugin offers no other layouts")?;
-        for index in 0..extension.count(&handle) {
-            let mut buffer = AudioPortsConfigBuffer::new();
-            let Some(config) = extension.get(&handle, index, &mut buffer) else { continue };
-            if extension.select(&handle, config.id).is_ok() && self.channels()? == (channels, channels) {
+        let layouts = {
+            let handle = self.instance.plugin_handle();
+            let extension: PluginAudioPortsConfig =
+                handle.get_extension().context("the plugin offers no other layouts")?;
+            extension.count(&handle)
+        };
+        for index in 0..layouts {
+            if self.select_layout(index) && self.channels()? == (channels, channels) {
                 return Ok(());
             }
         }
         anyhow::bail!("the plugin offers no layout of {channels} channels")
+    }
+
+    fn select_layout(&mut self, index: u32) -> bool {
+        let handle = self.instance.plugin_handle();
+        let Some(extension) = handle.get_extension::<PluginAudioPortsConfig>() else { return false };
+        let mut buffer = AudioPortsConfigBuffer::new();
+        extension.get(&handle, index, &mut buffer).is_some_and(|c| extension.select(&handle, c.id).is_ok())
     }
 
     /// Starts processing at a rate in Hz, in blocks of at most `largest` samples.
@@ -282,199 +293,11 @@ impl Host {
             PluginAudioConfiguration { sample_rate: rate, min_frames_count: 1, max_frames_count: largest };
         let stopped = self.instance.activate(|_, _| (), configuration).map_err(|e| anyhow!("{e}"))?;
         let started = stopped.start_processing().map_err(|e| anyhow!("{e}"))?;
-        let channels = channels as usize;
-        Ok(Processor {
-            started,
-            inputs: AudioPorts::with_capacity(channels, 1),
-            outputs: AudioPorts::with_capacity(channels, 1),
-            scratch: vec![vec![0.0; largest as usize]; channels],
-            events: EventBuffer::with_capacity(256),
-            position: 0,
-            playing: true,
-        })
+        Ok(Processor::new(started, channels as usize, largest as usize))
     }
 
     /// Stops processing.
     pub fn deactivate(&mut self, processor: Processor) {
-        self.instance.deactivate(processor.started.stop_processing());
+        self.instance.deactivate(processor.stop());
     }
-}
-
-/// A MIDI message or a note that came out of the plugin.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Emitted {
-    /// The sample since activation at which it is to sound.
-    pub at: u64,
-    /// What it is.
-    pub message: Message,
-}
-
-/// What came out.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Message {
-    /// Three bytes of MIDI 1.0.
-    Midi([u8; 3]),
-    /// A note starts: channel, key, velocity from 0 to 1.
-    NoteOn(u16, u16, f64),
-    /// A note ends: channel, key.
-    NoteOff(u16, u16),
-}
-
-impl Message {
-    /// Channel (from 0), controller and value, where it is a control change.
-    #[must_use]
-    pub fn control_change(self) -> Option<(u8, u8, u8)> {
-        match self {
-            Self::Midi([status, controller, value]) if status & 0xf0 == 0xb0 => {
-                Some((status & 0x0f, controller, value))
-            }
-            _ => None,
-        }
-    }
-}
-
-/// What goes into the plugin with a block, at the block's first sample.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Input {
-    /// A parameter's new value.
-    Parameter(ClapId, f64),
-    /// Three bytes of MIDI 1.0.
-    Midi([u8; 3]),
-}
-
-/// The audio thread's half of an instance.
-pub struct Processor {
-    started: StartedPluginAudioProcessor<Handlers>,
-    inputs: AudioPorts,
-    outputs: AudioPorts,
-    /// The plugin gets its own copy of the input, as a host gives it.
-    scratch: Vec<Vec<f32>>,
-    events: EventBuffer,
-    position: u64,
-    /// Whether the host's transport runs.
-    pub playing: bool,
-}
-
-impl Processor {
-    /// Samples since activation.
-    #[must_use]
-    pub fn position(&self) -> u64 {
-        self.position
-    }
-
-    /// Runs one block: `input` and `output` hold one slice a channel, all of one length.
-    ///
-    /// # Errors
-    /// Where the plugin fails or the slices do not fit it.
-    pub fn process(&mut self, input: &[&[f32]], output: &mut [Vec<f32>], events: &[Input]) -> Result<Vec<Emitted>> {
-        ensure!(input.len() == self.scratch.len() && output.len() == input.len(), "wrong number of channels");
-        let frames = input.first().map_or(0, |channel| channel.len());
-        for (scratch, channel) in self.scratch.iter_mut().zip(input) {
-            scratch[..frames].copy_from_slice(channel);
-        }
-        let mut incoming = EventBuffer::new();
-        for event in events {
-            match event {
-                Input::Parameter(id, value) => incoming.push(&ParamValueEvent::new(0, *id, Pckn::match_all(), *value)),
-                Input::Midi(bytes) => incoming.push(&MidiEvent::new(0, 0, *bytes)),
-            }
-        }
-        let transport = self.transport();
-        let audio_in = self.inputs.with_input_buffers([AudioPortBuffer {
-            latency: 0,
-            channels: AudioPortBufferType::f32_input_only(
-                self.scratch.iter_mut().map(|channel| InputChannel::variable(&mut channel[..frames])),
-            ),
-        }]);
-        let mut audio_out = self.outputs.with_output_buffers([AudioPortBuffer {
-            latency: 0,
-            channels: AudioPortBufferType::f32_output_only(output.iter_mut().map(|channel| &mut channel[..frames])),
-        }]);
-        self.events.clear();
-        self.started
-            .process(
-                &audio_in,
-                &mut audio_out,
-                &incoming.as_input(),
-                &mut self.events.as_output(),
-                Some(self.position),
-                Some(&transport),
-            )
-            .map_err(|e| anyhow!("{e}"))?;
-        let emitted = self.emitted(frames)?;
-        self.position += frames as u64;
-        Ok(emitted)
-    }
-
-    /// Runs a whole sound in blocks of `block` samples; gives what came out, sound and events.
-    ///
-    /// # Errors
-    /// See [`Processor::process`].
-    pub fn run(&mut self, sound: &[Vec<f32>], block: usize) -> Result<(Vec<Vec<f32>>, Vec<Emitted>)> {
-        let length = sound.first().map_or(0, Vec::len);
-        let mut heard = vec![Vec::with_capacity(length); sound.len()];
-        let mut output = vec![vec![0.0; block]; sound.len()];
-        let mut emitted = Vec::new();
-        for start in (0..length).step_by(block) {
-            let end = (start + block).min(length);
-            let input: Vec<&[f32]> = sound.iter().map(|channel| &channel[start..end]).collect();
-            emitted.extend(self.process(&input, &mut output, &[])?);
-            for (heard, channel) in heard.iter_mut().zip(&output) {
-                heard.extend_from_slice(&channel[..end - start]);
-            }
-        }
-        Ok((heard, emitted))
-    }
-
-    /// Forgets everything heard, as a host does after a jump.
-    pub fn reset(&mut self) {
-        self.started.reset();
-    }
-
-    fn transport(&self) -> TransportEvent {
-        let mut flags = TransportFlags::HAS_TEMPO;
-        flags.set(TransportFlags::IS_PLAYING, self.playing);
-        TransportEvent {
-            header: EventHeader::new_core(0, clack_host::events::EventFlags::empty()),
-            flags,
-            song_pos_beats: 0.into(),
-            song_pos_seconds: 0.into(),
-            tempo: 120.0,
-            tempo_inc: 0.0,
-            loop_start_beats: 0.into(),
-            loop_end_beats: 0.into(),
-            loop_start_seconds: 0.into(),
-            loop_end_seconds: 0.into(),
-            bar_start: 0.into(),
-            bar_number: 0,
-            time_signature_numerator: 4,
-            time_signature_denominator: 4,
-        }
-    }
-
-    fn emitted(&self, frames: usize) -> Result<Vec<Emitted>> {
-        let mut emitted = Vec::new();
-        for event in self.events.iter() {
-            let offset = event.header().time();
-            ensure!((offset as usize) < frames.max(1), "an event at sample {offset} of a block of {frames}");
-            let message = match event.as_core_event() {
-                Some(CoreEventSpace::Midi(midi)) => Message::Midi(midi.data()),
-                Some(CoreEventSpace::NoteOn(note)) => {
-                    let pckn = note.pckn();
-                    Message::NoteOn(number(pckn.raw_channel())?, number(pckn.raw_key())?, note.velocity())
-                }
-                Some(CoreEventSpace::NoteOff(note)) => {
-                    let pckn = note.pckn();
-                    Message::NoteOff(number(pckn.raw_channel())?, number(pckn.raw_key())?)
-                }
-                _ => continue,
-            };
-            emitted.push(Emitted { at: self.position + u64::from(offset), message });
-        }
-        Ok(emitted)
-    }
-}
-
-fn number(raw: i16) -> Result<u16> {
-    u16::try_from(raw).context("a note event for all channels or keys")
 }

@@ -143,9 +143,10 @@ fn the_full_messages_say_what_the_design_says() {
     for event in &events {
         assert_eq!(synthetic::CLASSES[usize::try_from(event.index).unwrap()], event.class);
     }
-    // The first low tone starts at 0.35 s; the stamp is the sound's own time.
+    // The first low tone starts at 0.35 s. The stamp is the sound's own time: the middle of an analysis window of
+    // 43 ms, so it may lie half of that before the tone.
     let low = events.iter().find(|e| e.class == "low").unwrap();
-    assert!((0.35..0.5).contains(&low.time_s), "{low:?}");
+    assert!((0.328..0.45).contains(&low.time_s), "{low:?}");
 }
 
 #[test]
