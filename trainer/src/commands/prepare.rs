@@ -163,6 +163,18 @@ fn deal_out(rows: &mut [Row], presets: &[Option<Split>], args: &Args) -> Result<
         }
         eprintln!("there is no folder «val»: {} of «train» is taken for validation", percent(args.val_ratio));
     }
+    let mut sides: BTreeMap<&str, Split> = BTreeMap::new();
+    for row in rows.iter() {
+        let side = *sides.entry(&row.group).or_insert(row.split);
+        ensure!(
+            side == row.split,
+            "the group «{}» lies in the folders «{}» and «{}»: figures would flatter; move its recordings into one of \
+             them, or group otherwise (--group-by)",
+            row.group,
+            side.name(),
+            row.split.name()
+        );
+    }
     Ok(())
 }
 
