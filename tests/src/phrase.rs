@@ -71,7 +71,8 @@ pub fn recall(truth: &[Stretch], heard: &[Stretch], class: &str) -> f64 {
     let total: f64 = truth.iter().map(|(start, end)| end - start).sum();
     let overlap = |a: &(f64, f64), b: &(f64, f64)| (a.1.min(b.1) - a.0.max(b.0)).max(0.0);
     let right: f64 = truth.iter().flat_map(|t| heard.iter().map(move |h| overlap(t, h))).sum();
-    right / total
+    // The sum of nothing is -0.
+    right.abs() / total
 }
 
 fn parse_truth(text: &str) -> Result<Vec<Stretch>> {
