@@ -12,7 +12,7 @@ use crate::phrase::{Phrase, SILENCE, Stretch, recall};
 use crate::state::State;
 
 /// Samples a block: what a workstation uses by default.
-const BLOCK: usize = 512;
+const BLOCK: u32 = 512;
 /// One character of the timeline, in seconds.
 const CELL_S: f64 = 0.25;
 
@@ -49,7 +49,7 @@ pub fn play(clap: &Path, phrase: &Phrase, mut on_event: impl FnMut(&Event)) -> R
     let receiver = Receiver::start()?;
     let mut host = Host::load(clap)?;
     host.restore(&State::empty().with_osc_port(receiver.port()))?;
-    let processor = host.activate(f64::from(phrase.rate), BLOCK as u32)?;
+    let processor = host.activate(f64::from(phrase.rate), BLOCK)?;
     let started = Instant::now();
     let mut shown = 0;
     let mut show = |receiver: &Receiver| {
@@ -85,10 +85,10 @@ pub fn play(clap: &Path, phrase: &Phrase, mut on_event: impl FnMut(&Event)) -> R
 /// # Errors
 /// Where the plugin fails.
 pub fn stream(mut processor: Processor, sound: &[f32], rate: f64) -> Result<(Processor, Vec<Emitted>)> {
-    let mut output = vec![vec![0.0; BLOCK]; 2];
+    let mut output = vec![vec![0.0; BLOCK as usize]; 2];
     let mut emitted = Vec::new();
     let start = Instant::now();
-    for block in sound.chunks(BLOCK) {
+    for block in sound.chunks(BLOCK as usize) {
         let due = start + Duration::from_secs_f64(processor.position() as f64 / rate);
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
         emitted.extend(processor.process(&[block, block], &mut output, &[])?);

@@ -23,7 +23,7 @@ impl Datagram {
     #[must_use]
     pub fn message(&self) -> Option<OscMessage> {
         match rosc::decoder::decode_udp(&self.bytes) {
-            Ok((rest, OscPacket::Message(message))) if rest.is_empty() => Some(message),
+            Ok(([], OscPacket::Message(message))) => Some(message),
             _ => None,
         }
     }
