@@ -213,6 +213,9 @@ impl Reader {
                 Ok(Some(packet)) => packet,
                 Ok(None) | Err(Fault::ResetRequired) => return self.end().map(|()| None),
                 Err(Fault::IoError(e)) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
+                    if self.decoded > 0 && cut::was_streamed(&self.path) {
+                        return Ok(None);
+                    }
                     return Err(self.damaged("it ends in the middle: the file was cut off".into()));
                 }
                 Err(e) => return Err(self.damaged(plain(&e))),

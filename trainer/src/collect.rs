@@ -29,7 +29,7 @@ pub enum GroupBy {
     File,
     /// The note name in the file name, with the folder's name; files without one for themselves.
     Pitch,
-    /// The name of the N-th folder above the file (1: the folder it lies in), with everything above that.
+    /// The N-th folder above the file (1: the folder it lies in), up to the folder that was given.
     Dir(usize),
     /// What the expression matches in the path (its first group, where it has one); other files for themselves.
     Regex(Regex),
@@ -159,16 +159,19 @@ impl Found {
         if label.contains(';') {
             bail!("{}: a class name can't hold a semicolon, which separates labels: rename the folder", path.display());
         }
-        let group = group_of(&slashed, table_group, group_by).unwrap_or_else(|| {
+        // Groups decide folds: they must not depend on where the data lies on this machine.
+        let within = root.parent().and_then(|above| path.strip_prefix(above).ok()).and_then(self::slashed);
+        let within = within.unwrap_or(slashed);
+        let group = group_of(&within, table_group, group_by).unwrap_or_else(|| {
             self.ungrouped += 1;
-            slashed.clone()
+            within
         });
         self.candidates.push(Candidate { path: path.to_path_buf(), label, group, split, source });
         Ok(())
     }
 }
 
-/// The group of a file, or `None` where the rule finds nothing in its path.
+/// The group of a file, or `None` where the rule finds nothing in its path (from the folder that was given on).
 fn group_of(slashed: &str, table_group: Option<String>, group_by: &GroupBy) -> Option<String> {
     let (folder, name) = slashed.rsplit_once('/').unwrap_or(("", slashed));
     match group_by {
@@ -233,13 +236,13 @@ mod tests {
 
     #[test]
     fn groups_by_every_rule() {
-        let path = "/data/anna/pizz/take3/bass_Eb2_p.wav";
+        let path = "data/anna/pizz/take3/bass_Eb2_p.wav";
         assert_eq!(group(path, "file").as_deref(), Some(path));
         assert_eq!(group(path, "pitch").as_deref(), Some("take3/d#2"));
-        assert_eq!(group(path, "dir:1").as_deref(), Some("/data/anna/pizz/take3"));
-        assert_eq!(group(path, "dir:3").as_deref(), Some("/data/anna"));
+        assert_eq!(group(path, "dir:1").as_deref(), Some("data/anna/pizz/take3"));
+        assert_eq!(group(path, "dir:3").as_deref(), Some("data/anna"));
         assert_eq!(group(path, "dir:9"), None);
-        assert_eq!(group(path, "regex:/data/([a-z]+)/").as_deref(), Some("anna"));
+        assert_eq!(group(path, "regex:data/([a-z]+)/").as_deref(), Some("anna"));
         assert_eq!(group(path, "regex:take[0-9]").as_deref(), Some("take3"));
         assert_eq!(group(path, "regex:cello"), None);
         assert!("dir:0".parse::<GroupBy>().is_err());
@@ -268,6 +271,8 @@ mod tests {
             "in the order of their paths"
         );
         assert_eq!(found.other_files["txt"], 1);
+        let name = root.path().file_name().unwrap().to_str().unwrap();
+        assert_eq!(found.candidates[0].group, format!("{name}/test/hall/bowed/b.flac"), "wherever the folder lies");
     }
 
     #[test]

@@ -27,6 +27,20 @@ pub fn is_cut_off(path: &Path) -> bool {
     }
 }
 
+/// Whether a WAV file was written into a pipe: its header could not know the length and says the largest one.
+pub fn was_streamed(path: &Path) -> bool {
+    /// Programs write 2^32 - 1, 2^31 - 1 or slightly less; a file really that long would not end too early.
+    const PLACEHOLDER: u32 = 0x7fff_0000;
+    let mut start = Vec::new();
+    let Ok(file) = File::open(path) else { return false };
+    if file.take(4096).read_to_end(&mut start).is_err() || !start.starts_with(b"RIFF") {
+        return false;
+    }
+    let Some(at) = start.windows(4).position(|w| w == b"data") else { return false };
+    let length = start.get(at + 4..at + 8).and_then(|b| b.try_into().ok()).map(u32::from_le_bytes);
+    length.is_some_and(|l| l >= PLACEHOLDER)
+}
+
 fn has_extension(path: &Path, any: &[&str]) -> bool {
     path.extension().and_then(|e| e.to_str()).is_some_and(|e| any.iter().any(|a| e.eq_ignore_ascii_case(a)))
 }
