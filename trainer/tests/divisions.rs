@@ -1,0 +1,60 @@
+//! The divisions of the collections that figures rest on are those written down in `recipes/divisions.toml`.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop at once")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use tocco_trainer::manifest::{Manifest, Split};
+
+fn written_down() -> toml::Table {
+    include_str!("../recipes/divisions.toml").parse().unwrap()
+}
+
+fn collection(name: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(name);
+    if !path.is_dir() {
+        println!("skipped: {} is not there", path.display());
+        return None;
+    }
+    Some(path)
+}
+
+#[test]
+fn the_double_bass_is_cut_into_the_folds_that_are_written_down() {
+    let Some(data) = collection("double-bass") else { return };
+    let root = tempfile::tempdir().unwrap();
+    let folds: Vec<Vec<String>> = written_down()["double-bass"]["folds"].clone().try_into().unwrap();
+    assert_eq!(folds.len(), 5);
+    for (i, wanted) in folds.iter().enumerate() {
+        let path = root.path().join("fold.csv");
+        let fold = i.to_string();
+        tocco!("prepare", data, "--label-set", "double-bass", "--folds", "5", "--fold", fold, "--out", path).ok();
+        let manifest = Manifest::read(&path).unwrap();
+        manifest.check_for_training().unwrap();
+        let mut tested: Vec<&str> =
+            manifest.split(Split::Test).map(|r| r.group.splitn(3, '/').nth(2).unwrap()).collect();
+        tested.sort_unstable();
+        tested.dedup();
+        assert_eq!(&tested, wanted, "fold {i}");
+    }
+}
+
+#[test]
+fn the_orchestra_is_divided_as_it_is_written_down() {
+    let Some(data) = collection("philharmonia") else { return };
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("instruments.csv");
+    tocco!("prepare", data, "--label-set", "instruments", "--out", path).ok();
+    let manifest = Manifest::read(&path).unwrap();
+    manifest.check_for_training().unwrap();
+    assert_eq!(manifest.classes().len(), 16);
+    let groups: BTreeMap<&str, Split> = manifest.rows.iter().map(|r| (r.group.as_str(), r.split)).collect();
+    let lines: String = groups.iter().map(|(group, split)| format!("{group} {}\n", split.name())).collect();
+    let digest =
+        lines.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+    let wanted = &written_down()["instruments"];
+    assert_eq!(Some(i64::try_from(groups.len()).unwrap()), wanted["groups"].as_integer());
+    assert_eq!(Some(format!("{digest:016x}").as_str()), wanted["digest"].as_str());
+}
