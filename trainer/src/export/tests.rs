@@ -79,7 +79,9 @@ fn the_card_says_what_the_run_says() {
     assert_eq!(card.classes, settings.classes);
     assert_eq!(card.thresholds, [0.5; 3]);
     assert_eq!(card.metrics, figures().metrics);
-    assert_eq!(model.parameters(), net.weights().len() + 3, "the weights and the three powers of the running mean");
+    // The taps stand once for each frame of a step, and the running mean brings its three powers.
+    let taps = settings.net.dilations.len() * settings.net.kernel * settings.net.channels;
+    assert_eq!(model.parameters(), net.weights().len() + taps + 3);
 }
 
 /// An engine that is wrong by a little.
