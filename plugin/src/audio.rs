@@ -3,9 +3,13 @@
 //!
 //! In worker mode nothing here allocates, locks, waits, logs or does I/O; in offline mode, where there is all
 //! the time in the world, the recognizer runs here.
+//!
+//! Not every host says that it renders offline, and nice-plug 0.4.2 learns a VST3 host's word one activation
+//! late. So the [`Clock`] decides too: who delivers sound far ahead of time is not playing it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use nice_plug::context::process::SendEventError;
 use nice_plug::midi::{Channel as MidiChannel, Key, VoiceID};
@@ -27,7 +31,9 @@ pub struct Audio {
     input: SoundInput,
     midi: HeapCons<Due>,
     sounding: Sounding,
-    mode: Mode,
+    /// What the host said.
+    declared: Mode,
+    clock: Clock,
     /// Everything that sounds is to end with the next block.
     release: bool,
     was_playing: bool,
@@ -43,7 +49,18 @@ impl Audio {
         let (input, output) = sound(sound_room(sample_rate, largest_block));
         let Ends { midi } = lock(&instance.engine).connect(output, sample_rate, largest_block);
         let instance = Arc::clone(instance);
-        Self { instance, input, midi, sounding, mode, release: true, was_playing: false, was_bypassed: false }
+        let clock = Clock::new(sample_rate, largest_block);
+        Self {
+            instance,
+            input,
+            midi,
+            sounding,
+            declared: mode,
+            clock,
+            release: true,
+            was_playing: false,
+            was_bypassed: false,
+        }
     }
 
     /// What the host still holds.
@@ -55,6 +72,7 @@ impl Audio {
     /// The recognizer starts from silence; what sounds ends with the next block.
     pub fn reset(&mut self) {
         self.input.reset();
+        self.clock.restart();
         self.release = true;
     }
 
@@ -68,10 +86,14 @@ impl Audio {
         let length = buffer.samples();
         let start = self.input.position();
         self.watch(context.transport().playing);
+        let mode = if self.clock.is_ahead(length) { Mode::Offline } else { self.declared };
+        if mode != self.instance.published.mode() {
+            self.instance.published.set_mode(mode);
+        }
         if self.was_bypassed {
             self.input.leave_out(length);
             self.send_midi(start, length, context);
-        } else if self.mode == Mode::Offline {
+        } else if mode == Mode::Offline {
             self.hear(buffer);
             self.recognise();
             self.send_midi(start, length, context);
@@ -86,7 +108,8 @@ impl Audio {
         if bypassed != self.was_bypassed {
             self.was_bypassed = bypassed;
             self.instance.published.bypassed.store(bypassed, Ordering::Relaxed);
-            self.reset();
+            self.input.reset();
+            self.release = true;
         }
         self.release |= self.was_playing && !playing;
         self.was_playing = playing;
@@ -175,6 +198,53 @@ impl Audio {
     }
 }
 
+/// How far the sound is ahead of the time in which it would be played.
+struct Clock {
+    last: Instant,
+    sample_rate: f64,
+    /// Further ahead than this is no playing.
+    far_s: f64,
+    ahead_s: f64,
+    is_ahead: bool,
+}
+
+impl Clock {
+    /// Hosts that prepare some blocks early stay under it, and the ring holds more.
+    const FAR_S: f64 = 0.4;
+    /// Back from here to real time.
+    const NEAR_S: f64 = 0.05;
+    /// A host that stood still may catch up so much at once.
+    const DEBT_S: f64 = 0.5;
+    /// What is forgotten of the lead in a second, so that a host which goes over to playing is believed.
+    const LEAK: f64 = 0.25;
+
+    fn new(sample_rate: f64, largest_block: usize) -> Self {
+        let far_s = Self::FAR_S + largest_block as f64 / sample_rate;
+        Self { last: Instant::now(), sample_rate, far_s, ahead_s: 0.0, is_ahead: false }
+    }
+
+    fn is_ahead(&mut self, length: usize) -> bool {
+        let passed = self.last.elapsed();
+        self.last += passed;
+        self.advance(length, passed.as_secs_f64())
+    }
+
+    fn advance(&mut self, length: usize, passed_s: f64) -> bool {
+        let leak = if self.ahead_s > 0.0 { Self::LEAK } else { 0.0 };
+        let played_s = length as f64 / self.sample_rate;
+        self.ahead_s = (self.ahead_s + played_s - passed_s * (1.0 + leak)).clamp(-Self::DEBT_S, self.far_s + 0.5);
+        self.is_ahead = self.ahead_s > if self.is_ahead { Self::NEAR_S } else { self.far_s };
+        self.is_ahead
+    }
+
+    /// Forgets what was: the host starts anew.
+    fn restart(&mut self) {
+        self.last = Instant::now();
+        self.ahead_s = 0.0;
+        self.is_ahead = false;
+    }
+}
+
 /// Sends one message; false where the host has no more room in this block.
 fn give<P: Plugin>(context: &mut impl ProcessContext<P>, timing: u32, message: Message) -> bool {
     let event = match message {
@@ -201,5 +271,41 @@ fn pass_on<P: Plugin>(context: &mut impl ProcessContext<P>, event: PluginNoteEve
     // would be without this plugin.
     if !matches!(event, NoteEvent::PolyModulation { .. } | NoteEvent::MonoAutomation { .. }) {
         let _ = context.try_send_event(event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BLOCK: usize = 480;
+
+    fn clock() -> Clock {
+        Clock::new(48_000.0, BLOCK)
+    }
+
+    fn blocks(clock: &mut Clock, count: usize, block_s: f64) -> bool {
+        (0..count).fold(false, |_, _| clock.advance(BLOCK, block_s))
+    }
+
+    #[test]
+    fn playing_is_never_taken_for_rendering() {
+        assert!(!blocks(&mut clock(), 10_000, 0.01));
+        // Blocks that come twenty at once, as large device buffers make them.
+        let mut bursts = clock();
+        for _ in 0..500 {
+            assert!(!bursts.advance(BLOCK, 0.2) && !blocks(&mut bursts, 19, 0.0));
+        }
+        // A stall, and the host catches up.
+        let mut stalled = clock();
+        assert!(!stalled.advance(BLOCK, 0.6) && !blocks(&mut stalled, 60, 0.0));
+    }
+
+    #[test]
+    fn rendering_is_seen_before_the_ring_would_drop_and_playing_afterwards_too() {
+        let mut clock = clock();
+        assert!(blocks(&mut clock, 45, 0.000_1), "ten times faster than playing, seen within 0.45 s");
+        assert!(blocks(&mut clock, 1000, 0.005), "twice as fast goes on");
+        assert!(!blocks(&mut clock, 500, 0.01), "five seconds of playing are believed");
     }
 }

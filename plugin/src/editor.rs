@@ -167,17 +167,17 @@ impl NiceEguiApp for Panel {
             now::meter(ui, &instance, &setter);
             self.pages(ui);
         });
-        let body = egui::Frame::new()
-            .fill(theme::SURFACE)
-            .corner_radius(8)
-            .inner_margin(12)
-            .outer_margin(egui::Margin { left: 14, right: 14, top: 0, bottom: 0 });
-        egui::CentralPanel::default().frame(body).show(ui, |ui| {
-            egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| match self.page {
-                Page::Classes => bars::show(ui, &instance),
-                Page::Model => self.models.show(ui, &instance, &snapshot),
-                Page::Midi => mappings::show(ui, &instance, &snapshot, &setter),
-                Page::Settings => settings::show(ui, &instance, &snapshot, &setter, &mut self.osc),
+        let sides = egui::Margin { left: 14, right: 14, top: 0, bottom: 0 };
+        let around = egui::Frame::new().fill(theme::BACKGROUND).inner_margin(sides);
+        let page = egui::Frame::new().fill(theme::SURFACE).corner_radius(8).inner_margin(12);
+        egui::CentralPanel::default().frame(around).show(ui, |ui| {
+            page.show(ui, |ui| {
+                egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| match self.page {
+                    Page::Classes => bars::show(ui, &instance),
+                    Page::Model => self.models.show(ui, &instance, &snapshot),
+                    Page::Midi => mappings::show(ui, &instance, &snapshot, &setter),
+                    Page::Settings => settings::show(ui, &instance, &snapshot, &setter, &mut self.osc),
+                });
             });
         });
         ui.ctx().request_repaint_after(FRAME);

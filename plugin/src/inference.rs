@@ -336,3 +336,6 @@ impl Load {
         self.share as f32
     }
 }
+
+#[cfg(test)]
+mod tests;

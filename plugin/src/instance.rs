@@ -9,7 +9,7 @@ use ringbuf::HeapCons;
 use tocco_models::Model;
 
 use crate::inference::{Controls, Engine, Report};
-use crate::loader::Slot;
+use crate::loader::{Resolved, Slot};
 use crate::network::{Sender, Target};
 use crate::params::ToccoParams;
 use crate::published::{Mode, Published};
@@ -66,8 +66,12 @@ pub struct Instance {
     pub model: ArcSwapOption<Loaded>,
     /// Where OSC goes, once the host's name is resolved.
     pub target: ArcSwapOption<Target>,
+    /// What is known of that host's name.
+    pub resolved: Mutex<Resolved>,
     /// What the loader did so far.
     pub slot: Mutex<Slot>,
+    /// Whether the chosen model is to be loaded again, e.g. since its file was put back.
+    pub try_again: AtomicBool,
     /// The network thread's.
     pub network: Mutex<NetworkEnd>,
     /// For the panel.
@@ -97,7 +101,9 @@ impl Instance {
             engine: Mutex::new(engine),
             model: ArcSwapOption::empty(),
             target: ArcSwapOption::empty(),
+            resolved: Mutex::default(),
             slot: Mutex::default(),
+            try_again: AtomicBool::new(false),
             network: Mutex::new(NetworkEnd { reports, sender: Sender::default() }),
             notices: Mutex::default(),
             track: Mutex::default(),

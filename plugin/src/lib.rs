@@ -117,8 +117,8 @@ impl Plugin for Tocco {
             slot.activate(f64::from(config.sample_rate));
             // Here and now, so that the first sample after a project opens, or of a bounce, is recognised.
             loader::refresh(&self.instance, &mut slot);
-            loader::resolve(&self.instance, &mut slot, false);
         }
+        loader::resolve(&self.instance, false);
         self.instance.published.sample_rate.set(config.sample_rate);
         self.instance.published.set_mode(mode);
         self.instance.join();

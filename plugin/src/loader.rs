@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, Weak};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use tocco_models::{Model, Recognizer, library};
 
@@ -15,6 +15,9 @@ use crate::instance::{Instance, Loaded, lock};
 use crate::midi::MidiMap;
 use crate::network::Target;
 use crate::state::{Mapping, ModelChoice, OscTarget, Snapshot};
+
+/// A name that was not known is looked up again after this pause.
+const LOOKUP_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
 /// What was done so far for one instance.
 #[derive(Debug, Default)]
@@ -24,7 +27,6 @@ pub struct Slot {
     /// The choice that is dealt with, well or not.
     choice: Option<ModelChoice>,
     mappings: BTreeMap<String, Mapping>,
-    target: Option<OscTarget>,
     /// Models so far.
     models: u64,
     /// Activations so far, and the rate of the newest in Hz.
@@ -45,12 +47,6 @@ impl Slot {
     pub fn deactivate(&mut self) {
         self.sample_rate = None;
     }
-
-    /// Tries the chosen model again, e.g. when the file was put back.
-    pub fn retry(&mut self) {
-        self.choice = None;
-        self.settings = None;
-    }
 }
 
 /// Brings an instance to what its settings say. Cheap where nothing changed.
@@ -60,6 +56,10 @@ pub fn refresh(instance: &Instance, slot: &mut Slot) {
     }
     let revision = instance.params.settings.revision();
     let mut new_mappings = false;
+    if instance.try_again.swap(false, Ordering::AcqRel) {
+        slot.choice = None;
+        slot.settings = None;
+    }
     if slot.settings != Some(revision) {
         let snapshot = instance.params.settings.snapshot();
         slot.settings = Some(snapshot.revision);
@@ -178,11 +178,25 @@ impl Key {
     }
 }
 
+/// Which OSC target was dealt with, and when where its name was not known.
+#[derive(Debug, Default)]
+pub struct Resolved {
+    target: Option<OscTarget>,
+    failed: Option<Instant>,
+}
+
 /// Finds the address of the OSC target where the settings name another one. A name may take seconds to
-/// resolve: with `may_wait` false only addresses and `localhost` are dealt with.
-pub fn resolve(instance: &Instance, slot: &mut Slot, may_wait: bool) {
+/// resolve: with `may_wait` false only addresses and `localhost` are dealt with, and a lookup that is under way
+/// is not waited for.
+pub fn resolve(instance: &Instance, may_wait: bool) {
+    let mut resolved = match instance.resolved.try_lock() {
+        Ok(resolved) => resolved,
+        Err(_) if !may_wait => return,
+        Err(_) => lock(&instance.resolved),
+    };
     let target = instance.params.settings.snapshot().settings.osc;
-    if slot.target.as_ref() == Some(&target) {
+    let again = resolved.failed.is_some_and(|failed| failed.elapsed() > LOOKUP_AGAIN_AFTER);
+    if resolved.target.as_ref() == Some(&target) && !again {
         return;
     }
     let host = target.host.trim();
@@ -196,8 +210,9 @@ pub fn resolve(instance: &Instance, slot: &mut Slot, may_wait: bool) {
         None if !may_wait => return,
         None => lookup(host, target.port),
     };
+    resolved.failed = address.is_err().then(Instant::now);
     instance.target.store(Some(Arc::new(Target { address })));
-    slot.target = Some(target);
+    resolved.target = Some(target);
 }
 
 fn lookup(host: &str, port: u16) -> Result<SocketAddr, String> {

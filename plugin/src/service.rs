@@ -75,6 +75,7 @@ impl Drop for Membership {
         if let Some(instance) = left {
             drop(lock(&instance.engine));
             drop(lock(&instance.slot));
+            drop(lock(&instance.resolved));
             drop(lock(&instance.network));
         }
     }
@@ -210,9 +211,13 @@ fn load(shared: &Shared) {
             let mut slot = lock(&instance.slot);
             if shared.is_member(instance) {
                 loader::refresh(instance, &mut slot);
-                loader::resolve(instance, &mut slot, true);
+                drop(slot);
+                loader::resolve(instance, true);
             }
         }
         LOADER
     });
 }
+
+#[cfg(test)]
+mod tests;

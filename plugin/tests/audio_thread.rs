@@ -5,9 +5,8 @@ mod host;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::time::{Duration, Instant};
 
-use host::{Host, phrase};
+use host::{Host, Pace, phrase};
 use nice_plug::prelude::*;
 
 /// Counts what a thread asks of the system while its flag is set.
@@ -59,7 +58,7 @@ fn worker_mode_allocates_nothing_in_process() {
     let mut host = Host::new(&settings(), &[], RATE, 64, ProcessMode::Realtime);
     let sound = phrase(RATE);
     let (mut blocks, mut events, mut allocations) = (0, 0, 0);
-    let start = Instant::now();
+    let mut pace = Pace::default();
     for pass in 0..3 {
         for chunk in sound.chunks_exact(64) {
             let mut samples = [0.0; 64];
@@ -76,8 +75,7 @@ fn worker_mode_allocates_nothing_in_process() {
                 host.plugin.reset();
             }
             // In real time, so that the inference thread has its say in every state of the ring.
-            let due = Duration::from_secs_f64(f64::from(blocks) * 64.0 / f64::from(RATE));
-            std::thread::sleep(due.saturating_sub(start.elapsed()));
+            pace.wait(64.0 / f64::from(RATE));
         }
     }
     println!("{blocks} blocks of 64 samples, {events} MIDI events, {allocations} allocator calls");
@@ -102,7 +100,7 @@ fn render(mode: ProcessMode, sizes: &[usize], params: &[(&str, f32)]) -> Vec<(u6
     // Two seconds of silence, so that the last decisions come out in worker mode too.
     sound.resize(sound.len() + 2 * RATE as usize, 0.0);
     let (mut events, mut at) = (Vec::new(), 0);
-    let start = Instant::now();
+    let mut pace = Pace::default();
     for &size in sizes.iter().cycle() {
         let size = size.min(sound.len() - at);
         if size == 0 {
@@ -117,8 +115,7 @@ fn render(mode: ProcessMode, sizes: &[usize], params: &[(&str, f32)]) -> Vec<(u6
         events.extend(placed);
         at += size;
         if mode == ProcessMode::Realtime {
-            let due = Duration::from_secs_f64(at as f64 / f64::from(RATE));
-            std::thread::sleep(due.saturating_sub(start.elapsed()));
+            pace.wait(size as f64 / f64::from(RATE));
         }
     }
     events

@@ -1,12 +1,14 @@
 //! One bar per class, with the threshold from which it counts.
 
 use egui::{Align2, FontId, Rect, RichText, Sense, Ui, pos2, vec2};
-use tocco_models::Task;
+use tocco_models::{NONE, Task};
 
 use super::theme;
 use crate::instance::Instance;
 
-const HEIGHT: f32 = 26.0;
+/// Heights of a row: few classes are drawn large, many still fit.
+const LOWEST: f32 = 24.0;
+const HIGHEST: f32 = 46.0;
 
 /// All classes in the model's order.
 pub fn show(ui: &mut Ui, instance: &Instance) {
@@ -17,37 +19,56 @@ pub fn show(ui: &mut Ui, instance: &Instance) {
     };
     let card = loaded.model.card();
     let widest = (ui.available_width() * 0.3).min(170.0);
+    let rows = card.classes.len().max(1) as f32;
+    let gap = ui.spacing().item_spacing.y;
+    let height = (ui.available_height() / rows - gap).clamp(LOWEST, HIGHEST);
     for (class, name) in card.classes.iter().enumerate() {
         let threshold = match card.task {
             Task::Technique => instance.params.min_confidence.value(),
             Task::Instruments => card.threshold(class),
         };
-        bar(ui, widest, name, instance.published.probability(class), threshold, instance.published.holds(class));
+        let row = Row {
+            name,
+            probability: instance.published.probability(class),
+            threshold,
+            holds: instance.published.holds(class),
+        };
+        bar(ui, widest, height, &row);
     }
 }
 
-fn bar(ui: &mut Ui, widest: f32, name: &str, probability: f32, threshold: f32, holds: bool) {
-    let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width(), HEIGHT), Sense::hover());
+struct Row<'a> {
+    name: &'a str,
+    probability: f32,
+    threshold: f32,
+    holds: bool,
+}
+
+fn bar(ui: &mut Ui, widest: f32, height: f32, row: &Row<'_>) {
+    let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width(), height), Sense::hover());
     let painter = ui.painter_at(rect);
-    let color = if holds { theme::TEXT } else { theme::DIM };
-    let label = Rect::from_min_size(rect.min, vec2(widest - 8.0, HEIGHT));
-    let marked = if holds { format!("▸ {name}") } else { format!("   {name}") };
-    painter.with_clip_rect(label).text(
-        label.left_center(),
-        Align2::LEFT_CENTER,
-        marked,
-        FontId::proportional(14.5),
-        color,
-    );
+    let font = FontId::proportional((height * 0.5).clamp(14.0, 18.0));
+    // `none` is the absence of news: it never shines.
+    let (words, fill) = match row.holds {
+        true if row.name == NONE => (theme::TEXT, theme::QUIET),
+        true => (theme::TEXT, theme::HOLDS),
+        false => (theme::DIM, theme::WAITS),
+    };
+    if row.holds {
+        painter.rect_filled(Rect::from_min_size(rect.min, vec2(4.0, height)), 2, fill);
+    }
+    let label = Rect::from_min_size(rect.min + vec2(14.0, 0.0), vec2(widest - 22.0, height));
+    painter.with_clip_rect(label).text(label.left_center(), Align2::LEFT_CENTER, row.name, font.clone(), words);
+    let inset = height * 0.2;
     let trough = Rect::from_min_max(
-        pos2(rect.left() + widest, rect.top() + 5.0),
-        pos2(rect.right() - 56.0, rect.bottom() - 5.0),
+        pos2(rect.left() + widest, rect.top() + inset),
+        pos2(rect.right() - 64.0, rect.bottom() - inset),
     );
     painter.rect_filled(trough, 4, theme::TROUGH);
-    let filled = Rect::from_min_size(trough.min, vec2(trough.width() * probability.clamp(0.0, 1.0), trough.height()));
-    painter.rect_filled(filled, 4, if holds { theme::HOLDS } else { theme::WAITS });
-    let at = trough.left() + trough.width() * threshold.clamp(0.0, 1.0);
+    let width = trough.width() * row.probability.clamp(0.0, 1.0);
+    painter.rect_filled(Rect::from_min_size(trough.min, vec2(width, trough.height())), 4, fill);
+    let at = trough.left() + trough.width() * row.threshold.clamp(0.0, 1.0);
     painter.vline(at, trough.y_range(), (2.0, theme::THRESHOLD));
-    let percent = format!("{:.0} %", 100.0 * probability);
-    painter.text(rect.right_center(), Align2::RIGHT_CENTER, percent, FontId::proportional(14.5), color);
+    let percent = format!("{:.0} %", 100.0 * row.probability);
+    painter.text(rect.right_center(), Align2::RIGHT_CENTER, percent, font, words);
 }

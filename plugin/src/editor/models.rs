@@ -2,13 +2,14 @@
 //! by a thread, so a slow disk holds up neither the panel nor the host.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 
 use egui::{RichText, Ui};
 use tocco_models::library;
 
 use super::theme;
-use crate::instance::{Instance, lock};
+use crate::instance::Instance;
 use crate::state::{ModelChoice, Snapshot};
 
 /// The page's state.
@@ -70,7 +71,7 @@ impl Browser {
         let mut next = None;
         ui.horizontal(|ui| {
             if let Some(parent) = folder.parent()
-                && ui.button("⏶ Up").clicked()
+                && ui.button("Up").clicked()
             {
                 next = Some(parent.to_owned());
             }
@@ -83,13 +84,13 @@ impl Browser {
         }
         for path in &self.entries.models {
             let chosen = snapshot.settings.model == ModelChoice::Path(path.clone());
-            if ui.selectable_label(chosen, format!("♪  {}", file_name(path))).clicked() {
+            if ui.selectable_label(chosen, file_name(path)).clicked() {
                 self.path = path.display().to_string();
                 choose(instance, ModelChoice::Path(path.clone()));
             }
         }
         for path in &self.entries.folders {
-            let label = RichText::new(format!("🗀  {}", file_name(path))).color(theme::DIM);
+            let label = RichText::new(format!("{}/", file_name(path))).color(theme::DIM);
             if ui.selectable_label(false, label).clicked() {
                 next = Some(path.clone());
             }
@@ -126,9 +127,9 @@ impl Browser {
 }
 
 fn choose(instance: &Instance, choice: ModelChoice) {
-    // The same choice again means: try again.
-    lock(&instance.slot).retry();
     instance.params.settings.change(|settings| settings.model = choice);
+    // The same choice again means: try again.
+    instance.try_again.store(true, Ordering::Release);
 }
 
 fn about(ui: &mut Ui, instance: &Instance) {

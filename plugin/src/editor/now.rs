@@ -20,7 +20,7 @@ pub fn header(ui: &mut Ui, instance: &Instance, snapshot: &Snapshot) -> bool {
         ui.label(RichText::new("Tocco").size(18.0).strong());
         let loaded = instance.model.load();
         let name = loaded.as_ref().map_or("no model", |loaded| loaded.model.card().name.as_str());
-        asked = ui.button(format!("{name}  ⏷")).on_hover_text("Choose another model").clicked();
+        asked = ui.button(name).on_hover_text("Choose another model").clicked();
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             let (mode, why) = mode(instance);
             ui.label(RichText::new(mode).color(theme::DIM)).on_hover_text(why);
@@ -32,8 +32,9 @@ pub fn header(ui: &mut Ui, instance: &Instance, snapshot: &Snapshot) -> bool {
     let notices = lock(&instance.notices).clone();
     for trouble in [notices.model, notices.inference].into_iter().flatten() {
         ui.horizontal_wrapped(|ui| {
-            ui.label(RichText::new(format!("⚠ {trouble}")).color(theme::BAD));
-            if ui.button("Find it…").clicked() {
+            theme::lamp(ui, theme::BAD);
+            ui.label(RichText::new(trouble).color(theme::BAD));
+            if ui.button("Find it").clicked() {
                 asked = true;
             }
         });

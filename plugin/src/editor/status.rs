@@ -21,16 +21,16 @@ pub fn show(ui: &mut Ui, instance: &Instance, snapshot: &Snapshot, midi_seen: &m
         let target = &snapshot.settings.osc;
         match trouble {
             _ if !params.osc_on.value() => lamp(ui, theme::DIM, "OSC off".into()),
-            Some(sentence) => lamp(ui, theme::BAD, format!("OSC → {target}  {sentence}")),
-            None if instance.is_active() => lamp(ui, theme::GOOD, format!("OSC → {target}  sending")),
-            None => lamp(ui, theme::DIM, format!("OSC → {target}  waiting for the host")),
+            Some(sentence) => lamp(ui, theme::BAD, format!("OSC: {sentence}")),
+            None if instance.is_active() => lamp(ui, theme::GOOD, format!("OSC to {target}")),
+            None => lamp(ui, theme::DIM, format!("OSC to {target}, waiting for the host")),
         }
         let sent = published.midi_sent.load(Ordering::Relaxed);
         if sent != midi_seen.0 {
             *midi_seen = (sent, Some(Instant::now()));
         }
         let lit = midi_seen.1.is_some_and(|at| at.elapsed() < LAMP);
-        let midi = if params.midi_on.value() { format!("MIDI  {sent} sent") } else { "MIDI off".into() };
+        let midi = if params.midi_on.value() { format!("MIDI, {sent} sent") } else { "MIDI off".into() };
         lamp(ui, if lit { theme::HOLDS } else { theme::DIM }, midi);
     });
     ui.horizontal_wrapped(|ui| {
@@ -50,7 +50,7 @@ pub fn show(ui: &mut Ui, instance: &Instance, snapshot: &Snapshot, midi_seen: &m
 }
 
 fn lamp(ui: &mut Ui, color: Color32, text: String) {
-    ui.label(RichText::new("●").color(color));
+    theme::lamp(ui, color);
     let words = if color == theme::BAD { color } else { theme::TEXT };
     ui.label(RichText::new(text).color(words));
     ui.add_space(10.0);

@@ -1,7 +1,7 @@
 //! Colours and sizes. The accents are Okabe and Ito's, told apart by colour-blind eyes; what they say is always
 //! written too.
 
-use egui::{Color32, Context, CornerRadius, FontId, Stroke, TextStyle, Visuals};
+use egui::{Color32, Context, CornerRadius, FontId, Sense, Stroke, TextStyle, Ui, Visuals};
 
 /// Behind everything.
 pub const BACKGROUND: Color32 = Color32::from_rgb(0x12, 0x15, 0x1a);
@@ -15,6 +15,8 @@ pub const TEXT: Color32 = Color32::from_rgb(0xe8, 0xea, 0xee);
 pub const DIM: Color32 = Color32::from_rgb(0x9a, 0xa3, 0xb0);
 /// What holds now.
 pub const HOLDS: Color32 = Color32::from_rgb(0x56, 0xb4, 0xe9);
+/// `none`, while it holds.
+pub const QUIET: Color32 = Color32::from_rgb(0x7d, 0x8c, 0x9d);
 /// What does not.
 pub const WAITS: Color32 = Color32::from_rgb(0x4b, 0x5a, 0x6b);
 /// Thresholds.
@@ -55,4 +57,10 @@ pub fn apply(context: &Context) {
         style.spacing.button_padding = egui::vec2(10.0, 5.0);
         style.spacing.slider_width = 180.0;
     });
+}
+
+/// A small round light. Painted, since the font has no such sign.
+pub fn lamp(ui: &mut Ui, color: Color32) {
+    let (rect, _) = ui.allocate_exact_size(egui::vec2(12.0, 16.0), Sense::hover());
+    ui.painter().circle_filled(rect.center(), 5.0, color);
 }

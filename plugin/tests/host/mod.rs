@@ -1,5 +1,7 @@
 //! The smallest host: calls the plugin as a wrapper would, without any wrapper's own allocations.
 
+use std::time::{Duration, Instant};
+
 use nice_plug::context::process::SendEventError;
 use nice_plug::prelude::*;
 use tocco_plugin::Tocco;
@@ -109,6 +111,22 @@ impl Host {
         self.plugin.process(&mut self.buffer, &mut aux, &mut self.block);
         // SAFETY: as above.
         unsafe { self.buffer.set_slices(0, |slices| slices[0] = &mut []) };
+    }
+}
+
+/// Keeps the time of playing. After a stall it does not catch up, as a sound card would not.
+#[derive(Default)]
+pub struct Pace {
+    due: Option<Instant>,
+}
+
+impl Pace {
+    /// Waits until a block of so many seconds has been played.
+    pub fn wait(&mut self, block_s: f64) {
+        let now = Instant::now();
+        let due = self.due.unwrap_or(now).max(now - Duration::from_millis(20)) + Duration::from_secs_f64(block_s);
+        std::thread::sleep(due.saturating_duration_since(now));
+        self.due = Some(due);
     }
 }
 

@@ -1,0 +1,162 @@
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::BTreeMap;
+
+use ringbuf::traits::Consumer;
+use tocco_models::{Model, library};
+
+use super::*;
+use crate::state::{Mapping, MidiMode};
+use crate::stream::{SoundInput, sound};
+
+const RATE: f64 = 48_000.0;
+const BLOCK: usize = 512;
+
+struct Rig {
+    engine: Engine,
+    input: SoundInput,
+    ends: Ends,
+    reports: HeapCons<Report>,
+    published: Arc<Published>,
+    model: Arc<Model>,
+}
+
+impl Rig {
+    /// That so many decisions fit so many blocks, within what the start of a window needs.
+    fn expect_hops(&self, hops: u64, blocks: usize) {
+        let card = self.model.card();
+        let expected = (blocks * BLOCK) as f64 / RATE * f64::from(card.sample_rate) / card.hop() as f64;
+        assert!((hops as f64 - expected).abs() < 6.0, "{hops} decisions in {blocks} blocks, {expected} expected");
+    }
+}
+
+fn rig(mapping: Mapping) -> Rig {
+    let published = Arc::new(Published::default());
+    let (mut engine, reports) = Engine::new(Arc::clone(&published));
+    let model = Model::from_bytes(library::TECHNIQUES).unwrap();
+    let (input, output) = sound(sound_room(RATE, BLOCK));
+    let ends = engine.connect(output, RATE, BLOCK);
+    let recognizer = Recognizer::new(&model, RATE, &Policy::default()).unwrap();
+    let mappings: BTreeMap<_, _> = model.card().classes.iter().map(|class| (class.clone(), mapping)).collect();
+    engine.install(Some(model.card()), Some(recognizer), MidiMap::new(&model.card().classes, &mappings), 1);
+    Rig { engine, input, ends, reports, published, model }
+}
+
+const CONTROLS: fn(bool) -> Controls = |midi_on| Controls { policy: Policy { gate_dbfs: -120.0, ..DEFAULT }, midi_on };
+const DEFAULT: Policy = Policy {
+    gate_dbfs: -55.0,
+    gate_hold_ms: 200.0,
+    smoothing: tocco_models::Smoothing::MovingAverage { ms: 60.0 },
+    hysteresis: 0.0,
+    min_confidence: 0.0,
+    min_duration_ms: 0.0,
+};
+const FOLLOW: Mapping = Mapping { mode: MidiMode::Probability, channel: 1, number: 20 };
+const GATE: Mapping = Mapping { mode: MidiMode::Gate, channel: 1, number: 20 };
+
+fn hum(from: u64, length: usize) -> impl Iterator<Item = f32> {
+    (from..).take(length).map(|n| 0.2 * (n as f32 * 0.02).sin())
+}
+
+fn push(rig: &mut Rig, blocks: usize) {
+    for _ in 0..blocks {
+        rig.input.push(BLOCK, hum(rig.input.position(), BLOCK));
+    }
+}
+
+/// The stamps of the messages that wait for the audio thread.
+fn stamps(rig: &mut Rig) -> Vec<u64> {
+    std::iter::from_fn(|| rig.ends.midi.try_pop())
+        .filter(|due| due.message != Message::Release)
+        .map(|due| due.at)
+        .collect()
+}
+
+#[test]
+fn a_worker_that_is_late_drops_to_the_newest_counts_it_and_keeps_its_place() {
+    let mut rig = rig(FOLLOW);
+    // 0.32 s wait: not late.
+    push(&mut rig, 30);
+    rig.engine.drain(&CONTROLS(true), Mode::Worker).unwrap();
+    assert_eq!(rig.published.late_windows.load(Ordering::Relaxed), 0);
+    let hops = rig.published.hops.load(Ordering::Relaxed);
+    rig.expect_hops(hops, 30);
+    stamps(&mut rig);
+    // 0.85 s wait.
+    push(&mut rig, 80);
+    rig.engine.drain(&CONTROLS(true), Mode::Worker).unwrap();
+    let late = rig.published.late_windows.load(Ordering::Relaxed);
+    let kept = late_limit(RATE, BLOCK) / 2;
+    rig.expect_hops(late, 80 - kept / BLOCK);
+    let newest_half = (110 * BLOCK - kept - BLOCK) as u64;
+    let stamps = stamps(&mut rig);
+    assert!(!stamps.is_empty() && stamps.iter().all(|&at| at >= newest_half && at < 110 * BLOCK as u64), "{stamps:?}");
+    rig.expect_hops(rig.published.hops.load(Ordering::Relaxed) - hops, kept / BLOCK);
+}
+
+#[test]
+fn offline_nothing_is_ever_late() {
+    let mut rig = rig(FOLLOW);
+    push(&mut rig, 90);
+    rig.engine.drain(&CONTROLS(true), Mode::Offline).unwrap();
+    assert_eq!(rig.published.late_windows.load(Ordering::Relaxed), 0);
+    let hops = rig.published.hops.load(Ordering::Relaxed);
+    rig.expect_hops(hops, 90);
+}
+
+#[test]
+fn another_model_or_midi_switched_off_ends_what_is_held() {
+    let mut rig = rig(GATE);
+    push(&mut rig, 20);
+    rig.engine.drain(&CONTROLS(true), Mode::Offline).unwrap();
+    let drain =
+        |rig: &mut Rig| std::iter::from_fn(|| rig.ends.midi.try_pop()).map(|due| due.message).collect::<Vec<_>>();
+    assert!(drain(&mut rig).iter().any(|message| matches!(message, Message::Gate { on: true, .. })));
+    rig.engine.drain(&CONTROLS(false), Mode::Offline).unwrap();
+    assert_eq!(drain(&mut rig), [Message::Release]);
+    push(&mut rig, 20);
+    rig.engine.drain(&CONTROLS(false), Mode::Offline).unwrap();
+    assert_eq!(drain(&mut rig), []);
+    rig.engine.install(None, None, MidiMap::default(), 2);
+    assert_eq!(drain(&mut rig), [Message::Release]);
+    let reports: Vec<Report> = std::iter::from_fn(|| rig.reports.try_pop()).collect();
+    assert_eq!(reports.last(), Some(&Report::Model(2)));
+}
+
+#[test]
+fn after_a_reset_stamps_go_on_and_old_sound_is_not_heard() {
+    let mut rig = rig(FOLLOW);
+    push(&mut rig, 40);
+    let generation = rig.input.reset();
+    push(&mut rig, 20);
+    rig.engine.drain(&CONTROLS(true), Mode::Offline).unwrap();
+    let due: Vec<Due> =
+        std::iter::from_fn(|| rig.ends.midi.try_pop()).filter(|due| due.message != Message::Release).collect();
+    assert!(!due.is_empty());
+    assert!(due.iter().all(|due| due.generation == generation && due.at >= 40 * BLOCK as u64), "{due:?}");
+}
+
+#[test]
+fn decisions_are_told_at_each_change_and_the_compatible_message_at_each_hop() {
+    let mut rig = rig(FOLLOW);
+    push(&mut rig, 90);
+    rig.engine.drain(&CONTROLS(true), Mode::Offline).unwrap();
+    let none = rig.model.card().none_class().and_then(|none| u8::try_from(none).ok());
+    let (mut now, mut events, mut hops) = (none, 0, 0);
+    while let Some(report) = rig.reports.try_pop() {
+        match report {
+            Report::Event { class, seconds, .. } => {
+                assert_ne!(class, now, "an event without a change");
+                assert!((0.0..0.96).contains(&seconds));
+                (now, events) = (class, events + 1);
+            }
+            Report::Class(class) => {
+                assert_eq!(Some(class), now);
+                assert_ne!(Some(class), none);
+                hops += 1;
+            }
+            Report::Active(_) | Report::Model(_) => {}
+        }
+    }
+    assert!(events > 0 && hops > 5, "{events} events, {hops} hops: the hum was to be taken for something");
+}
