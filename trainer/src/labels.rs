@@ -191,6 +191,22 @@ impl Table {
         })
     }
 
+    /// The label set of a table that has but one.
+    ///
+    /// # Errors
+    /// It has none or several; the sentence lists them.
+    pub fn only_label_set(&self) -> Result<&LabelSet> {
+        let names: Vec<_> = self.label_sets.keys().map(String::as_str).collect();
+        match self.label_sets.values().next() {
+            Some(set) if names.len() == 1 => Ok(set),
+            _ => bail!(
+                "the table of labels has {} label sets ({}): choose one with --label-set",
+                names.len(),
+                names.join(", ")
+            ),
+        }
+    }
+
     /// Says what the recording at `path` (with `/` between folders) is; `None` where no collection knows such a path.
     ///
     /// # Errors

@@ -165,6 +165,47 @@ fn folders_of_splits_are_taken_as_they_are() {
     assert!(sentence.contains("lies in the folders"), "{sentence}");
 }
 
+/// A table of one's own: its path pattern, its groups, its only label set.
+#[test]
+fn a_table_of_labels_says_what_recordings_are() {
+    let root = tempfile::tempdir().unwrap();
+    let data = root.path().join("data");
+    notes(&data);
+    let table = root.path().join("mine.toml");
+    let text = r#"
+        format = 1
+        [[collection]]
+        name = "mine"
+        title = "My whistle"
+        licence = "CC0-1.0"
+        instrument = "whistle"
+        paths = ['/data/(?<tag>high|low)/[a-z]+_(?<pitch>[a-g]\d)_take(?<stem>[12])\.wav$']
+        [[entry]]
+        collection = "mine"
+        instruments = ["whistle"]
+        tags = ["high", "low"]
+        technique = "sustained"
+        excitation = "blown"
+        [label-set.all]
+        about = "What plays"
+        by = "instrument"
+        collections = ["mine"]
+    "#;
+    std::fs::write(&table, text).unwrap();
+    let path = root.path().join("m.csv");
+    let answer = tocco!("prepare", data, "--labels", table, "--out", path).ok();
+    assert!(answer.err.contains("take0.wav: the table of labels does not know it"), "{}", answer.err);
+    let manifest = Manifest::read(&path).unwrap();
+    assert_eq!((manifest.rows.len(), manifest.classes()), (40, vec!["whistle".to_owned()]));
+    assert_eq!(manifest.sources()[0].licence, "CC0-1.0");
+    let groups: BTreeSet<_> = manifest.rows.iter().map(|r| r.group.as_str()).collect();
+    assert!(groups.len() == 10 && groups.contains("mine/whistle/c2"), "{groups:?}");
+
+    std::fs::write(&table, text.replace("tags = [\"high\", \"low\"]", "tags = [\"high\"]")).unwrap();
+    let sentence = tocco!("prepare", data, "--labels", table, "--out", path).refusal();
+    assert!(sentence.contains("no entry") && sentence.contains("tag «low»"), "{sentence}");
+}
+
 #[test]
 fn evaluate_counts_recordings_and_hops_and_pools_folds() {
     let root = tempfile::tempdir().unwrap();

@@ -24,16 +24,16 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// A table that says what each recording is (default with --label-set: the built-in one).
-    #[arg(long, value_name = "FILE", requires = "label_set")]
+    #[arg(long, value_name = "FILE", conflicts_with = "label_from")]
     labels: Option<PathBuf>,
-    /// Which label set of the table: double-bass, strings, instruments, techniques, ...
+    /// Which label set of the table: double-bass, strings, instruments, techniques, ... (default: its only one).
     #[arg(long, value_name = "NAME", conflicts_with = "label_from")]
     label_set: Option<String>,
     /// Where labels come from without a table.
     #[arg(long, value_enum, default_value = "folder")]
     label_from: LabelSource,
     /// What stays on one side of a split: table, file, pitch, dir:N (the N-th folder above the file) or
-    /// regex:EXPRESSION (default: table with --label-set, else file).
+    /// regex:EXPRESSION (default: table with a table of labels, else file).
     #[arg(long, value_name = "RULE")]
     group_by: Option<GroupBy>,
     /// Share of the recordings for validation; with --folds, of those that are not in the test fold.
@@ -71,9 +71,10 @@ pub fn run(args: Args) -> Result<()> {
     };
     let label_from = match &args.label_set {
         Some(name) => LabelFrom::Table(&table, table.label_set(name)?),
+        None if args.labels.is_some() => LabelFrom::Table(&table, table.only_label_set()?),
         None => LabelFrom::Folder,
     };
-    let default_group = if args.label_set.is_some() { GroupBy::Table } else { GroupBy::File };
+    let default_group = if matches!(label_from, LabelFrom::Folder) { GroupBy::File } else { GroupBy::Table };
     let group_by = args.group_by.as_ref().unwrap_or(&default_group);
     let mut found = collect::collect(&args.dirs, &label_from, group_by)?;
     if found.candidates.is_empty() {
