@@ -126,9 +126,10 @@ impl Engine {
 
     /// The host deactivated the plugin.
     pub fn disconnect(&mut self) {
-        self.hearing = None;
+        if let Some(hearing) = self.hearing.take() {
+            self.outlet.fall_silent(hearing.sound.position());
+        }
         self.outlet.midi = None;
-        self.outlet.published.clear();
     }
 
     /// Takes another recognizer (or none), and another MIDI map, between two pieces of sound. What it held ends.
@@ -142,11 +143,12 @@ impl Engine {
     ) -> Option<Recognizer> {
         self.install_map(map);
         self.policy = None;
+        let at = self.hearing.as_ref().map_or(0, |hearing| hearing.sound.position());
+        self.outlet.fall_silent(at);
         self.outlet.task = card.map_or(Task::Technique, |card| card.task);
         self.outlet.none = card.and_then(Card::none_class);
         self.outlet.last = self.outlet.silence();
         self.outlet.report(Report::Model(model));
-        self.outlet.published.clear();
         if let Some(hearing) = &mut self.hearing {
             hearing.base = hearing.sound.position();
         }
@@ -160,10 +162,10 @@ impl Engine {
         self.outlet.map = map;
     }
 
-    /// Whether sound waits.
+    /// Whether sound or a reset waits.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
-        self.hearing.as_ref().is_some_and(|hearing| hearing.sound.backlog() > 0)
+        self.hearing.as_ref().is_some_and(|hearing| hearing.sound.backlog() > 0 || hearing.sound.is_reset())
     }
 
     /// Recognises all sound that waits. In worker mode, too much of it is dropped down to the newest first.
@@ -184,6 +186,7 @@ impl Engine {
                     hearing.base = position;
                     self.outlet.generation = hearing.sound.generation();
                     self.outlet.map.forget();
+                    self.outlet.fall_silent(position);
                     recognizer.as_mut().map_or(Ok(()), Recognizer::reset)
                 }
                 (Piece::Gap(samples), Some(recognizer)) => recognizer.skip(samples),
@@ -294,8 +297,7 @@ impl Outlet {
         let class = decision.class.and_then(|class| u8::try_from(class).ok());
         let (last_class, last_active) = self.last;
         if decision.class != last_class {
-            #[expect(clippy::cast_possible_truncation, reason = "OSC's f is 32 bits wide")]
-            let seconds = ((base + decision.about) as f64 / self.sample_rate) as f32;
+            let seconds = self.seconds(base + decision.about);
             self.report(Report::Event { class, confidence: decision.confidence, seconds });
         }
         if self.task == Task::Instruments && decision.active != last_active {
@@ -305,6 +307,26 @@ impl Outlet {
         if let Some(class) = class.filter(|_| decision.gate_open && decision.class != self.none) {
             self.report(Report::Class(class));
         }
+    }
+
+    /// Nothing holds any more, and whoever was told otherwise learns it.
+    fn fall_silent(&mut self, position: u64) {
+        self.published.clear();
+        let silence = self.silence();
+        if self.last.0 != silence.0 {
+            let class = silence.0.and_then(|class| u8::try_from(class).ok());
+            let seconds = self.seconds(position);
+            self.report(Report::Event { class, confidence: 0.0, seconds });
+        }
+        if self.task == Task::Instruments && self.last.1 != silence.1 {
+            self.report(Report::Active(silence.1));
+        }
+        self.last = silence;
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "OSC's f is 32 bits wide")]
+    fn seconds(&self, position: u64) -> f32 {
+        (position as f64 / self.sample_rate) as f32
     }
 
     fn report(&mut self, report: Report) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use ringbuf::traits::Consumer;
+use ringbuf::traits::{Consumer, Observer};
 
 use crate::inference::Report;
 use crate::instance::{Instance, Loaded, NetworkEnd, lock};
@@ -48,7 +48,8 @@ pub struct Sender {
 /// Sends what is due for one instance.
 pub fn send(instance: &Instance, end: &mut NetworkEnd, names: &mut Names) {
     let NetworkEnd { reports, sender } = end;
-    let on = instance.params.osc_on.value() && instance.is_active();
+    // What the last block before a deactivation led to still goes out.
+    let on = instance.params.osc_on.value() && (instance.is_active() || !reports.is_empty());
     if on {
         sender.connect(instance);
         sender.take_name(instance, names);

@@ -135,6 +135,12 @@ impl SoundOutput {
         self.samples.occupied_len()
     }
 
+    /// Whether a reset comes next.
+    #[must_use]
+    pub fn is_reset(&self) -> bool {
+        self.resets.generation.load(Ordering::Acquire) != self.generation
+    }
+
     /// The generation of what is read now.
     #[must_use]
     pub fn generation(&self) -> u32 {

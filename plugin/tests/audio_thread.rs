@@ -140,22 +140,50 @@ fn live_gives_the_events_of_offline_in_the_same_order_and_later() {
     println!("latest event {:.1} ms behind its sample", late as f32 / RATE * 1000.0);
 }
 
-#[test]
-fn bypass_silences_and_ends_what_is_held() {
+/// A host in which the class `none` holds and sounds as a note.
+fn holding_a_note() -> Host {
     let mut notes = settings();
     notes["mappings"] = serde_json::json!({"none": {"mode": "note", "channel": 1, "number": 60}});
     let mut host = Host::new(&notes, &[], RATE, 4096, ProcessMode::Offline);
-    host.process(&mut vec![0.0; 4096]);
+    host.process(&mut [0.0; 4096]);
     assert!(host.block.sent.iter().any(|event| matches!(event, NoteEvent::NoteOn { .. })), "{:?}", host.block.sent);
+    host
+}
+
+fn assert_ends(host: &mut Host) {
+    let sound = &phrase(RATE)[..64];
+    let mut heard = sound.to_vec();
+    host.process(&mut heard);
+    assert_eq!(heard, sound);
+    assert!(matches!(host.block.sent[..], [NoteEvent::NoteOff { timing: 0, .. }]), "{:?}", host.block.sent);
+}
+
+#[test]
+fn bypass_silences_and_ends_what_is_held() {
+    let mut host = holding_a_note();
     let params = host.plugin.params();
     let (_, bypass, _) = params.param_map().into_iter().find(|(id, ..)| id == "bypass").unwrap();
     // SAFETY: `params` owns what the pointer points to.
     unsafe { bypass._internal_set_normalized_value(1.0) };
-    let sound = phrase(RATE);
-    let mut heard = sound[..4096].to_vec();
-    host.process(&mut heard);
-    assert_eq!(heard, &sound[..4096]);
-    assert!(matches!(host.block.sent[..], [NoteEvent::NoteOff { timing: 0, .. }]), "{:?}", host.block.sent);
-    host.process(&mut heard);
+    assert_ends(&mut host);
+    host.process(&mut [0.1; 4096]);
     assert!(host.block.sent.is_empty());
+}
+
+#[test]
+fn a_stop_of_the_transport_ends_what_is_held_and_does_not_strike_it_again() {
+    let mut host = holding_a_note();
+    host.block.transport.playing = false;
+    assert_ends(&mut host);
+    host.process(&mut [0.0; 4096]);
+    let struck = host.block.sent.iter().any(|event| matches!(event, NoteEvent::NoteOn { .. }));
+    assert!(!struck, "{:?}", host.block.sent);
+}
+
+#[test]
+fn a_note_held_over_a_deactivation_ends_with_the_first_block_after_it() {
+    let mut host = holding_a_note();
+    host.plugin.deactivate();
+    host.activate(RATE, 4096, ProcessMode::Offline);
+    assert_ends(&mut host);
 }

@@ -100,7 +100,7 @@ pub fn meter(ui: &mut Ui, instance: &Instance, setter: &ParamSetter<'_>) {
     let painter = ui.painter_at(rect);
     painter.rect_filled(rect, 4, theme::TROUGH);
     let filled = Rect::from_min_max(rect.min, pos2(at(level), rect.bottom()));
-    painter.rect_filled(filled, 4, if open { theme::GOOD } else { theme::WAITS });
+    painter.rect_filled(filled, 4, if open { theme::LEVEL } else { theme::WAITS });
     let threshold = at(gate.value());
     painter.vline(threshold, rect.y_range(), (2.0, theme::THRESHOLD));
     let right_half = threshold > rect.center().x;

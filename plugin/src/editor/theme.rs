@@ -21,6 +21,8 @@ pub const QUIET: Color32 = Color32::from_rgb(0x7d, 0x8c, 0x9d);
 pub const WAITS: Color32 = Color32::from_rgb(0x4b, 0x5a, 0x6b);
 /// Thresholds.
 pub const THRESHOLD: Color32 = Color32::from_rgb(0xe6, 0x9f, 0x00);
+/// The level while the gate is open: dark enough for words on it.
+pub const LEVEL: Color32 = Color32::from_rgb(0x1f, 0x7a, 0x5e);
 /// Works.
 pub const GOOD: Color32 = Color32::from_rgb(0x2b, 0xb3, 0x8a);
 /// Does not.

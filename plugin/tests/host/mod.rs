@@ -24,7 +24,7 @@ impl ActivateContext<Tocco> for Activation {
 
 /// One block's events, in and out.
 pub struct Block {
-    transport: Transport,
+    pub transport: Transport,
     incoming: Vec<NoteEvent<()>>,
     pub sent: Vec<NoteEvent<()>>,
 }
@@ -79,7 +79,7 @@ impl Host {
         largest: u32,
         mode: ProcessMode,
     ) -> Self {
-        let mut plugin = Tocco::default();
+        let plugin = Tocco::default();
         let held = plugin.params();
         held.deserialize_fields(&[("settings".to_owned(), settings.to_string())].into());
         for (id, normalized) in params {
@@ -88,13 +88,17 @@ impl Host {
             // SAFETY: `held` owns what the pointers of its own map point to.
             unsafe { pointer._internal_set_normalized_value(*normalized) };
         }
+        let mut host = Self { plugin, block: Block::new(sample_rate), buffer: Buffer::default() };
+        // SAFETY: the slice is set to a live one before every use.
+        unsafe { host.buffer.set_slices(0, |slices| slices.push(&mut [])) };
+        host.activate(sample_rate, largest, mode);
+        host
+    }
+
+    pub fn activate(&mut self, sample_rate: f32, largest: u32, mode: ProcessMode) {
         let config = BufferConfig { sample_rate, min_buffer_size: None, max_buffer_size: largest, process_mode: mode };
-        assert!(plugin.activate(&Tocco::AUDIO_IO_LAYOUTS[1], &config, &mut Activation));
-        plugin.reset();
-        let mut buffer = Buffer::default();
-        // SAFETY: the slices are set to live ones before every use.
-        unsafe { buffer.set_slices(0, |slices| slices.push(&mut [])) };
-        Self { plugin, block: Block::new(sample_rate), buffer }
+        assert!(self.plugin.activate(&Tocco::AUDIO_IO_LAYOUTS[1], &config, &mut Activation));
+        self.plugin.reset();
     }
 
     /// One block of at most the largest size, in place.
