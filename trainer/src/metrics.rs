@@ -139,7 +139,7 @@ impl Confusion {
             let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
             let bad = |e| anyhow!("the confusion matrix can't be drawn: {e}");
             area.fill(&WHITE).map_err(bad)?;
-            let font = ("sans-serif", 13).into_font();
+            let font = ("sans-serif", 16).into_font();
             let style = |h, v| TextStyle::from(font.clone()).pos(Pos::new(h, v));
             area.draw_text(title, &style(HPos::Left, VPos::Center), (10, 16)).map_err(bad)?;
             area.draw_text("predicted →", &style(HPos::Left, VPos::Center), (margin, 38)).map_err(bad)?;

@@ -283,4 +283,20 @@ fn a_reader_that_leaves_is_no_failure() {
         assert_eq!(child.wait().unwrap().code(), Some(0), "{err}");
         assert_eq!(err, "");
     }
+    // Remarks that nobody reads do not stop the work.
+    notes(&root.path().join("data"));
+    std::fs::write(root.path().join("data/high/letter.wav"), "Dear Anna,").unwrap();
+    let manifest = root.path().join("m.csv");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tocco"))
+        .arg("prepare")
+        .arg(root.path().join("data"))
+        .arg("--out")
+        .arg(&manifest)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stderr.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(Manifest::read(&manifest).unwrap().rows.len(), 60);
 }

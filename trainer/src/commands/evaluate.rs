@@ -134,7 +134,7 @@ fn recordings(args: &Args, ear: &Ear) -> Result<(Vec<Wanted>, String)> {
         (Some(path), _) => {
             let manifest = Manifest::read(path)?;
             for remark in manifest.remarks() {
-                eprintln!("{remark}");
+                super::remark(remark);
             }
             let rows: Vec<_> = manifest.split(args.split).map(|r| (r.path.clone(), r.labels.clone())).collect();
             (rows, format!("{}, split {}", path.display(), args.split.name()))
@@ -142,7 +142,7 @@ fn recordings(args: &Args, ear: &Ear) -> Result<(Vec<Wanted>, String)> {
         (None, Some(folder)) => {
             let found = collect::collect(std::slice::from_ref(folder), &LabelFrom::Folder, &GroupBy::File)?;
             for (path, reason) in &found.skipped {
-                eprintln!("skipped {}: {reason}", path.display());
+                super::remark(format_args!("skipped {}: {reason}", path.display()));
             }
             let rows = found.candidates.into_iter().map(|c| (c.path, vec![c.label])).collect();
             (rows, folder.display().to_string())
@@ -197,7 +197,7 @@ fn predict(ear: &Ear, wanted: &[Wanted], gate_dbfs: f32) -> Result<(Predictions,
         match outcome {
             Ok(row) => rows.push(row),
             Err(error) => {
-                eprintln!("skipped {}", super::sentence(&error));
+                super::remark(format_args!("skipped {}", super::sentence(&error)));
                 skipped += 1;
             }
         }

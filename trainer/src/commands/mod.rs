@@ -53,11 +53,15 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            // Where standard error is closed too there is nobody left to tell.
-            let _ = writeln!(std::io::stderr(), "tocco: {}", sentence(&error));
+            remark(format_args!("tocco: {}", sentence(&error)));
             ExitCode::FAILURE
         }
     }
+}
+
+/// A line on standard error. Unlike `eprintln!` it does not panic where that is closed: nobody is left to tell.
+pub(crate) fn remark(line: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// The error and its causes; those that the text before already tells are left out.

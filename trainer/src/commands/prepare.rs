@@ -162,7 +162,10 @@ fn deal_out(rows: &mut [Row], presets: &[Option<Split>], args: &Args) -> Result<
         for (r, part) in in_train.into_iter().zip(parts) {
             rows[r].split = [Split::Train, Split::Val][part];
         }
-        eprintln!("there is no folder «val»: {} of «train» is taken for validation", percent(args.val_ratio));
+        super::remark(format_args!(
+            "there is no folder «val»: {} of «train» is taken for validation",
+            percent(args.val_ratio)
+        ));
     }
     let mut sides: BTreeMap<&str, Split> = BTreeMap::new();
     for row in rows.iter() {
@@ -227,10 +230,10 @@ fn assign(rows: &[Row], chosen: &[usize], weights: &[f64], seed: u64) -> Result<
 /// Names every file that was left out, and why, on standard error.
 fn report_skipped(found: &Found) {
     for (path, reason) in &found.skipped {
-        eprintln!("skipped {}: {reason}", path.display());
+        super::remark(format_args!("skipped {}: {reason}", path.display()));
     }
     for (ending, n) in &found.other_files {
-        eprintln!("skipped {n} files that are no recordings by their names ({ending})");
+        super::remark(format_args!("skipped {n} files that are no recordings by their names ({ending})"));
     }
 }
 

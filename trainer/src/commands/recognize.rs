@@ -122,7 +122,7 @@ pub fn run(args: Args) -> Result<()> {
         (Some(only), 1) => Err(only),
         (Some(last), _) => {
             for error in failures.iter().chain([&last]) {
-                eprintln!("tocco: {}", super::sentence(error));
+                super::remark(format_args!("tocco: {}", super::sentence(error)));
             }
             bail!("{failed} of {} recordings could not be heard to their end", args.files.len())
         }
@@ -170,7 +170,7 @@ fn one_file(
         segments.push(segment);
     }
     if let Some(sender) = sender.filter(|s| s.lost > 0) {
-        eprintln!("{} OSC messages were not taken: does anybody listen there?", sender.lost);
+        super::remark(format_args!("{} OSC messages were not taken: does anybody listen there?", sender.lost));
     }
     let result = FileResult {
         file: file.to_path_buf(),
