@@ -172,8 +172,9 @@ impl NiceEguiApp for Panel {
         let page = egui::Frame::new().fill(theme::SURFACE).corner_radius(8).inner_margin(12);
         egui::CentralPanel::default().frame(around).show(ui, |ui| {
             page.show(ui, |ui| {
+                let height = ui.available_height();
                 egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| match self.page {
-                    Page::Classes => bars::show(ui, &instance),
+                    Page::Classes => bars::show(ui, &instance, height),
                     Page::Model => self.models.show(ui, &instance, &snapshot),
                     Page::Midi => mappings::show(ui, &instance, &snapshot, &setter),
                     Page::Settings => settings::show(ui, &instance, &snapshot, &setter, &mut self.osc),

@@ -227,7 +227,6 @@ impl Engine {
         if hearing.sound.backlog() <= most {
             return Ok(());
         }
-        // A reset that waits in the dropped sound is kept by the sound itself.
         let lost = hearing.sound.drop_to_newest(most / 2);
         let Some(recognizer) = &mut self.recognizer else { return Ok(()) };
         let card = recognizer.card();

@@ -1,6 +1,5 @@
 //! One plugin in one host: what its threads share.
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,6 +13,7 @@ use crate::network::{Sender, Target};
 use crate::params::ToccoParams;
 use crate::published::{Mode, Published};
 use crate::service::Membership;
+use crate::state::ModelChoice;
 
 /// Locks a mutex whose content stays whole even if a thread panicked while holding it.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -27,8 +27,8 @@ pub struct Loaded {
     pub model: Arc<Model>,
     /// Counts the models of this instance.
     pub number: u64,
-    /// Where it came from; absent for a shipped one.
-    pub path: Option<PathBuf>,
+    /// Where it came from.
+    pub choice: ModelChoice,
 }
 
 /// Sentences for the panel.

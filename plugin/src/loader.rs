@@ -90,19 +90,25 @@ fn choose(instance: &Instance, slot: &mut Slot, snapshot: &Snapshot) {
     match outcome {
         Ok(model) => {
             slot.models += 1;
-            let path = match choice {
-                ModelChoice::Path(path) => Some(path.clone()),
-                ModelChoice::Library(_) => None,
-            };
-            instance.model.store(Some(Arc::new(Loaded { model, number: slot.models, path })));
+            let loaded = Loaded { model, number: slot.models, choice: choice.clone() };
+            instance.model.store(Some(Arc::new(loaded)));
             instance.panics.store(0, Ordering::Relaxed);
             let mut notices = lock(&instance.notices);
             notices.model = None;
             notices.inference = None;
         }
         Err(sentence) => {
-            if snapshot.restored {
-                instance.model.store(None);
+            match instance.model.load_full() {
+                Some(in_use) if !snapshot.restored => {
+                    // The project keeps what works.
+                    slot.choice = Some(in_use.choice.clone());
+                    instance.params.settings.change(|settings| {
+                        if settings.model == *choice {
+                            settings.model.clone_from(&in_use.choice);
+                        }
+                    });
+                }
+                _ => instance.model.store(None),
             }
             lock(&instance.notices).model = Some(sentence);
         }

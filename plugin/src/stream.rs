@@ -155,31 +155,39 @@ impl SoundOutput {
 
     /// What comes next, where anything does; sound goes to the start of `buffer`.
     pub fn next(&mut self, buffer: &mut [f32]) -> Option<Piece> {
+        // Counted before the marks are looked at: a mark is written before the sound behind it, so none of
+        // these samples can lie behind a mark that is not seen.
+        let available = self.samples.occupied_len();
         if let Some(position) = self.take_reset() {
             return Some(Piece::Reset { position });
         }
         if let Some(lost) = self.take_gap() {
             return Some(Piece::Gap(lost));
         }
-        let most = self.until_gap().min(buffer.len());
+        let most = available.min(self.until_gap()).min(buffer.len());
         let taken = self.samples.pop_slice(&mut buffer[..most]);
         self.read += taken as u64;
         self.position += taken as u64;
         (taken > 0).then_some(Piece::Sound(taken))
     }
 
-    /// Discards all but the newest `keep` samples and says how far the position moved.
+    /// Discards all but the newest `keep` samples and says how far the position moved. Where a reset waits,
+    /// nothing: it discards what is older itself.
     pub fn drop_to_newest(&mut self, keep: usize) -> u64 {
         let before = self.position;
-        loop {
-            let surplus = self.samples.occupied_len().saturating_sub(keep);
+        // Counted before the marks are looked at, as in `next`.
+        let mut surplus = self.samples.occupied_len().saturating_sub(keep);
+        if self.is_reset() {
+            return 0;
+        }
+        while surplus > 0 {
             let skipped = self.samples.skip(surplus.min(self.until_gap()));
+            surplus -= skipped;
             self.read += skipped as u64;
             self.position += skipped as u64;
-            if self.take_gap().is_none() && skipped == 0 {
-                return self.position - before;
-            }
+            self.take_gap();
         }
+        self.position - before
     }
 
     fn take_reset(&mut self) -> Option<u64> {
@@ -198,9 +206,8 @@ impl SoundOutput {
                 self.gaps.try_pop();
             }
             self.generation = generation;
-            // Where sound behind the reset was dropped already, it counts.
-            self.position = position + self.read.saturating_sub(written);
-            return Some(self.position);
+            self.position = position;
+            return Some(position);
         }
     }
 

@@ -10,18 +10,28 @@ use crate::instance::Instance;
 const LOWEST: f32 = 24.0;
 const HIGHEST: f32 = 46.0;
 
-/// All classes in the model's order.
-pub fn show(ui: &mut Ui, instance: &Instance) {
+/// The gap between two columns.
+const GUTTER: f32 = 24.0;
+/// A column narrower than this can't be read.
+const NARROWEST: f32 = 250.0;
+
+/// All classes in the model's order, in two columns where one is not enough for `height`.
+pub fn show(ui: &mut Ui, instance: &Instance, height: f32) {
     let loaded = instance.model.load();
     let Some(loaded) = loaded.as_ref() else {
         ui.label(RichText::new("No model is loaded yet. Choose one on the page «Model».").color(theme::DIM));
         return;
     };
     let card = loaded.model.card();
-    let widest = (ui.available_width() * 0.3).min(170.0);
-    let rows = card.classes.len().max(1) as f32;
     let gap = ui.spacing().item_spacing.y;
-    let height = (ui.available_height() / rows - gap).clamp(LOWEST, HIGHEST);
+    let classes = card.classes.len().max(1);
+    let is_tall = classes as f32 * (LOWEST + gap) > height;
+    let columns = if is_tall && ui.available_width() >= 2.0 * NARROWEST + GUTTER { 2 } else { 1 };
+    let rows = classes.div_ceil(columns);
+    let row_height = (height / rows as f32 - gap).clamp(LOWEST, HIGHEST);
+    let width = (ui.available_width() - (columns - 1) as f32 * GUTTER) / columns as f32;
+    let (area, _) =
+        ui.allocate_exact_size(vec2(ui.available_width(), rows as f32 * (row_height + gap)), Sense::hover());
     for (class, name) in card.classes.iter().enumerate() {
         let threshold = match card.task {
             Task::Technique => instance.params.min_confidence.value(),
@@ -33,7 +43,8 @@ pub fn show(ui: &mut Ui, instance: &Instance) {
             threshold,
             holds: instance.published.holds(class),
         };
-        bar(ui, widest, height, &row);
+        let place = vec2((class / rows) as f32 * (width + GUTTER), (class % rows) as f32 * (row_height + gap));
+        bar(ui, Rect::from_min_size(area.min + place, vec2(width, row_height)), &row);
     }
 }
 
@@ -44,8 +55,9 @@ struct Row<'a> {
     holds: bool,
 }
 
-fn bar(ui: &mut Ui, widest: f32, height: f32, row: &Row<'_>) {
-    let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width(), height), Sense::hover());
+fn bar(ui: &Ui, rect: Rect, row: &Row<'_>) {
+    let height = rect.height();
+    let widest = (rect.width() * 0.36).min(170.0);
     let painter = ui.painter_at(rect);
     let font = FontId::proportional((height * 0.5).clamp(14.0, 18.0));
     // `none` is the absence of news: it never shines.

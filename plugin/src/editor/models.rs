@@ -144,7 +144,7 @@ fn about(ui: &mut Ui, instance: &Instance) {
         1000.0 * card.hop() as f64 / f64::from(card.sample_rate)
     );
     ui.label(size);
-    if let Some(path) = &loaded.path {
+    if let ModelChoice::Path(path) = &loaded.choice {
         ui.label(RichText::new(path.display().to_string()).color(theme::DIM).small());
     }
     for source in &card.data {

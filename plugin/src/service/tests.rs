@@ -6,7 +6,7 @@ use super::*;
 use crate::inference::sound_room;
 use crate::midi::MidiMap;
 use crate::params::ToccoParams;
-use crate::state::ModelChoice;
+use crate::state::{ModelChoice, Settings};
 use crate::stream::{SoundInput, sound};
 use nice_plug::params::persist::PersistentField;
 
@@ -85,12 +85,17 @@ fn a_model_that_is_gone_is_named_and_the_settings_are_kept() {
     loader::refresh(&instance, &mut lock(&instance.slot));
     assert!(lock(&instance.notices).model.clone().unwrap().contains("/nowhere/flute.onnx"));
     assert!(hear(&instance, &mut input) > 5);
+    assert_eq!(
+        instance.params.settings.snapshot().settings.model,
+        ModelChoice::default(),
+        "the project keeps what works"
+    );
+    loader::refresh(&instance, &mut lock(&instance.slot));
+    assert!(lock(&instance.notices).model.is_some(), "the sentence stays to be read");
 
     // Named by a project: no other model may speak in its place.
-    let mut settings = instance.params.settings.snapshot().settings;
-    settings.name = "kept".into();
+    let settings = Settings { name: "kept".into(), model: gone.clone(), ..Settings::default() };
     PersistentField::set(&instance.params.settings, settings);
-    instance.try_again.store(true, Ordering::Relaxed);
     loader::refresh(&instance, &mut lock(&instance.slot));
     assert!(instance.model.load().is_none());
     assert_eq!(hear(&instance, &mut input), 0);

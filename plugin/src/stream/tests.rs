@@ -69,6 +69,21 @@ fn a_reset_takes_effect_at_its_place() {
 }
 
 #[test]
+fn a_waiting_reset_is_never_dropped_with_the_sound() {
+    let (mut input, mut output) = sound(1000);
+    push(&mut input, 300);
+    input.reset();
+    push(&mut input, 10);
+    input.leave_out(30);
+    push(&mut input, 300);
+    assert_eq!(output.drop_to_newest(40), 0);
+    assert_eq!(output.next(&mut [0.0; 8]), Some(Piece::Reset { position: 300 }));
+    assert_eq!(output.drop_to_newest(40), 300);
+    assert_eq!(read_all(&mut output), (40, 0));
+    assert_eq!(output.position, input.position());
+}
+
+#[test]
 fn two_threads_agree_on_every_position() {
     let (mut input, mut output) = sound(700);
     let writer = std::thread::spawn(move || {
@@ -88,8 +103,13 @@ fn two_threads_agree_on_every_position() {
         push(&mut input, 1);
         input.position()
     });
+    let mut rounds = 0;
     while !writer.is_finished() {
         read_all(&mut output);
+        rounds += 1;
+        if rounds % 3 == 0 {
+            output.drop_to_newest(50);
+        }
     }
     read_all(&mut output);
     assert_eq!(output.position, writer.join().unwrap());
