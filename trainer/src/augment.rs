@@ -20,6 +20,8 @@ pub struct Strength {
     pub semitones: f32,
     /// Chance that a note is shifted up to three times as far upwards.
     pub far_shift: f32,
+    /// Chance that a note is played by a section: several players, not quite together and not quite in tune.
+    pub section: f32,
     /// Most dB up or down in each band of the tone colour.
     pub tone_db: f32,
     /// Chance of a room.
@@ -37,6 +39,7 @@ impl Default for Strength {
         Self {
             semitones: 4.0,
             far_shift: 0.05,
+            section: 0.12,
             tone_db: 9.0,
             room: 0.4,
             noise: 0.6,
@@ -45,3 +48,6 @@ impl Default for Strength {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -121,7 +121,7 @@ pub fn train(manifest: &Manifest, out: &Path, options: &Options, device: &Device
     let classes = classes(manifest, options.task)?;
     std::fs::create_dir_all(out).with_context(|| format!("{}: the folder can't be made", out.display()))?;
     let started = Instant::now();
-    let corpus = Corpus::load(manifest, &classes, &options.frontend)?;
+    let corpus = Corpus::load(manifest, &classes)?;
     let scene = scene_config(options, &classes);
     let (mean, deviation) = batches::statistics(&corpus.train, &scene, classes.len(), options.seed)?;
     let net = NetConfig {
@@ -255,7 +255,7 @@ impl<'a> Trainer<'a> {
         let epochs = self.run.settings.options.epochs;
         // Validation costs as much as a few steps: not after each of many short epochs.
         let every = (epochs / 20).max(1);
-        if epoch % every != 0 && epoch != epochs {
+        if !epoch.is_multiple_of(every) && epoch != epochs {
             return Ok(());
         }
         let averaged = self.net.valid().with_weights(&self.averaged);

@@ -184,6 +184,9 @@ impl<'a> SceneMaker<'a> {
             let clip = &self.clips[clips[rng.random_range(0..clips.len())]];
             let placed = self.place(clip, at, sound.len(), loudness, rng);
             placed.add_to(sound);
+            if rng.random_bool(f64::from(self.config.strength.section)) {
+                (0..rng.random_range(1..4)).for_each(|_| placed.another_player(rng).add_to(sound));
+            }
             placed.mark(&mut self.states, &self.config.frontend);
             let end = at + placed.length;
             at = if rng.random_bool(f64::from(self.config.overlap)) {
@@ -302,6 +305,19 @@ impl<'a> SceneMaker<'a> {
 }
 
 impl Placed<'_> {
+    /// The same note by a neighbour: up to 25 ms later, up to 15 cents off, a little louder or softer.
+    fn another_player(&self, rng: &mut StdRng) -> Self {
+        let late = rng.random_range(0..LEVEL_HOP * 5 / 2).min(self.length - 1);
+        let cents = rng.random_range(-15.0..15.0_f64);
+        Self {
+            at: self.at + late,
+            length: self.length - late,
+            speed: self.speed * (cents / 1200.0).exp2(),
+            gain: self.gain * gain(rng.random_range(-6.0..2.0)),
+            ..*self
+        }
+    }
+
     fn add_to(&self, sound: &mut [f32]) {
         for (i, out) in sound[self.at..self.at + self.length].iter_mut().enumerate() {
             *out +=

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use rayon::prelude::*;
-use tocco_models::{FrontendConfig, resample_all};
+use tocco_models::resample_all;
 
 use super::SAMPLE_RATE;
 use crate::audio;
@@ -29,7 +29,7 @@ impl Corpus {
     ///
     /// # Errors
     /// Where a class has no usable recording left to learn from.
-    pub fn load(manifest: &Manifest, classes: &[String], _frontend: &FrontendConfig) -> Result<Self> {
+    pub fn load(manifest: &Manifest, classes: &[String]) -> Result<Self> {
         let read = |split| -> Vec<Clip> {
             let rows: Vec<&Row> = manifest.split(split).collect();
             let clips: Vec<Option<Clip>> = rows.par_iter().map(|row| usable(row, classes)).collect();

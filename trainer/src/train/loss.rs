@@ -46,3 +46,44 @@ fn mean_over(each: Tensor<3>, counts: &Tensor<3>) -> Tensor<1> {
     let total = counts.clone().sum() + 1e-6;
     (each * counts.clone()).sum() / total
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, TensorData};
+
+    use super::*;
+
+    fn tensor(numbers: &[f32], last: usize) -> Tensor<3> {
+        let data = TensorData::new(numbers.to_vec(), [1, numbers.len() / last, last]);
+        Tensor::from_data(data, &Device::flex())
+    }
+
+    fn value(logits: &[f32], task: Task) -> f32 {
+        let batch = Tensors {
+            frames: tensor(&[0.0; 3], 1),
+            targets: tensor(&[1.0, 0.0, 0.0, 1.0, 0.0, 0.0], 2),
+            distribution: tensor(&[1.0, 0.0, 0.0, 1.0, 0.0, 0.0], 2),
+            one_of: tensor(&[1.0, 1.0, 0.0], 1),
+            known: tensor(&[1.0, 1.0, 0.0], 1),
+        };
+        loss(&tensor(logits, 2), &batch, task).into_scalar::<f32>()
+    }
+
+    #[test]
+    fn right_is_cheap_wrong_is_dear_and_the_unclear_does_not_count() {
+        for task in [Task::Technique, Task::Instruments] {
+            let right = value(&[9.0, -9.0, -9.0, 9.0, 0.0, 0.0], task);
+            let wrong = value(&[-9.0, 9.0, 9.0, -9.0, 0.0, 0.0], task);
+            assert!(right < 0.01 && wrong > 10.0, "{task:?}: {right}, {wrong}");
+            let unclear = value(&[9.0, -9.0, -9.0, 9.0, 50.0, -70.0], task);
+            assert!((right - unclear).abs() < 1e-6, "{task:?}");
+        }
+    }
+
+    #[test]
+    fn agrees_with_the_formula() {
+        let got = value(&[0.3, -0.2, 1.0, 0.5, 0.0, 0.0], Task::Technique);
+        let expected = ((1.0 + (-0.5_f32).exp()).ln() + (1.0 + 0.5_f32.exp()).ln()) / 2.0;
+        assert!((got - expected).abs() < 1e-5, "{got} against {expected}");
+    }
+}
