@@ -9,6 +9,9 @@ use std::thread::ThreadId;
 use anyhow::{Context, Result, anyhow};
 use clack_extensions::audio_ports::{AudioPortInfoBuffer, PluginAudioPorts};
 use clack_extensions::audio_ports_config::{AudioPortsConfigBuffer, PluginAudioPortsConfig};
+#[cfg(target_os = "linux")]
+use clack_extensions::gui::{GuiApiType, GuiConfiguration, PluginGui, Window};
+use clack_extensions::gui::{GuiSize, HostGui, HostGuiImpl};
 use clack_extensions::latency::{HostLatency, HostLatencyImpl, PluginLatency};
 use clack_extensions::params::{
     HostParams, HostParamsImplMainThread, HostParamsImplShared, ParamClearFlags, ParamInfoBuffer, ParamRescanFlags,
@@ -45,6 +48,21 @@ impl SharedHandler<'_> for Shared {
 
 impl HostParamsImplShared for Shared {
     fn request_flush(&self) {}
+}
+
+/// The framework of the plugin opens no panel without it; this host leaves a panel the size it has.
+impl HostGuiImpl for Shared {
+    fn resize_hints_changed(&self) {}
+    fn request_resize(&self, _: GuiSize) -> Result<(), HostError> {
+        Err(HostError::Message("this host does not resize panels"))
+    }
+    fn request_show(&self) -> Result<(), HostError> {
+        Ok(())
+    }
+    fn request_hide(&self) -> Result<(), HostError> {
+        Ok(())
+    }
+    fn closed(&self, _: bool) {}
 }
 
 impl HostThreadCheckImpl for Shared {
@@ -94,6 +112,7 @@ impl HostHandlers for Handlers {
 
     fn declare_extensions(builder: &mut HostExtensions<Self>, _: &Self::Shared<'_>) {
         builder
+            .register::<HostGui>()
             .register::<HostParams>()
             .register::<HostState>()
             .register::<HostLatency>()
@@ -274,6 +293,32 @@ impl Host {
             }
         }
         anyhow::bail!("the plugin offers no layout of {channels} channels")
+    }
+
+    /// Opens the panel in an X11 window; gives its width and height in pixels.
+    ///
+    /// # Errors
+    /// Where the plugin has no panel or can't open it.
+    #[cfg(target_os = "linux")]
+    pub fn open_panel(&mut self, parent: u32) -> Result<(u32, u32)> {
+        let handle = self.instance.plugin_handle();
+        let extension: PluginGui = handle.get_extension().context("the plugin has no panel")?;
+        extension.create(&handle, GuiConfiguration { api_type: GuiApiType::X11, is_floating: false })?;
+        let size = extension.get_size(&handle).context("the panel has no size")?;
+        // SAFETY: the window outlives the panel: it is the root window of a display that ends after this host.
+        unsafe { extension.set_parent(&handle, Window::from_x11_handle(parent.into())) }?;
+        // A plugin may show an embedded panel without being asked.
+        let _ = extension.show(&handle);
+        Ok((size.width, size.height))
+    }
+
+    /// Closes the panel.
+    #[cfg(target_os = "linux")]
+    pub fn close_panel(&mut self) {
+        let handle = self.instance.plugin_handle();
+        if let Some(extension) = handle.get_extension::<PluginGui>() {
+            extension.destroy(&handle);
+        }
     }
 
     fn select_layout(&mut self, index: u32) -> bool {

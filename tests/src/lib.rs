@@ -3,6 +3,8 @@
 //! Nothing here is a test. The tests are in `tests/`, the demonstration is the program `demo`.
 
 pub mod demo;
+#[cfg(target_os = "linux")]
+pub mod display;
 pub mod host;
 pub mod locate;
 pub mod osc;

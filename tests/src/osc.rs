@@ -56,7 +56,16 @@ impl Receiver {
     /// # Errors
     /// Where the system gives none.
     pub fn start() -> Result<Self> {
-        let socket = UdpSocket::bind("127.0.0.1:0").context("no UDP port is free")?;
+        Self::at(0)
+    }
+
+    /// On a port of this machine; 0 is any free one.
+    ///
+    /// # Errors
+    /// Where it is taken.
+    pub fn at(port: u16) -> Result<Self> {
+        let socket =
+            UdpSocket::bind(("127.0.0.1", port)).with_context(|| format!("the UDP port {port} can't be had"))?;
         socket.set_read_timeout(Some(Duration::from_millis(20)))?;
         let port = socket.local_addr()?.port();
         let received = Arc::new(Mutex::new(Vec::new()));

@@ -48,6 +48,14 @@ impl Phrase {
         Ok(Self { samples, rate, truth })
     }
 
+    /// The samples between two times in seconds.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "times within the phrase")]
+    pub fn part(&self, from_s: f64, to_s: f64) -> &[f32] {
+        let sample = |time_s: f64| ((time_s * f64::from(self.rate)) as usize).min(self.samples.len());
+        &self.samples[sample(from_s)..sample(to_s)]
+    }
+
     /// Length in seconds.
     #[must_use]
     pub fn duration_s(&self) -> f64 {
