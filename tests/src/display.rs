@@ -27,7 +27,11 @@ impl Display {
         let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let name = format!(":{}", 1000 + (std::process::id() * 8 + count) % 50_000);
         let mut server = Command::new(xvfb);
-        server.args([&name, "-screen", "0", screen, "-nolisten", "tcp"]).stdout(Stdio::null()).stderr(Stdio::null());
+        // Without -noreset the server starts over, and refuses everybody, whenever its last client leaves.
+        server
+            .args([&name, "-screen", "0", screen, "-nolisten", "tcp", "-noreset"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         let display = Self { _server: Child::start(&mut server)?, name };
         let start = Instant::now();
         while display.root_window().is_err() {

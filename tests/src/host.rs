@@ -137,6 +137,9 @@ pub struct Parameter {
 /// One instance of the plugin, seen from the main thread.
 pub struct Host {
     instance: PluginInstance<Handlers>,
+    /// How many threads this process had before the panel was opened.
+    #[cfg(target_os = "linux")]
+    threads_before_panel: usize,
 }
 
 impl Host {
@@ -167,7 +170,11 @@ impl Host {
         )
         .map_err(|e| anyhow!("{e}"))
         .with_context(|| format!("{} holds no plugin {PLUGIN_ID:?}", file.display()))?;
-        Ok(Self { instance })
+        Ok(Self {
+            instance,
+            #[cfg(target_os = "linux")]
+            threads_before_panel: 0,
+        })
     }
 
     /// Gives the plugin the main-thread call it asked for, if it did.
@@ -303,6 +310,7 @@ impl Host {
     pub fn open_panel(&mut self, parent: u32) -> Result<(u32, u32)> {
         let handle = self.instance.plugin_handle();
         let extension: PluginGui = handle.get_extension().context("the plugin has no panel")?;
+        self.threads_before_panel = threads();
         extension.create(&handle, GuiConfiguration { api_type: GuiApiType::X11, is_floating: false })?;
         let size = extension.get_size(&handle).context("the panel has no size")?;
         // SAFETY: the window outlives the panel: it is the root window of a display that ends after this host.
@@ -313,11 +321,18 @@ impl Host {
     }
 
     /// Closes the panel.
+    ///
+    /// Its window's thread may end a little later (baseview 0.4.2 does not always wait for it), and would then miss
+    /// its display or its code: this waits for it, at most two seconds.
     #[cfg(target_os = "linux")]
     pub fn close_panel(&mut self) {
         let handle = self.instance.plugin_handle();
         if let Some(extension) = handle.get_extension::<PluginGui>() {
             extension.destroy(&handle);
+        }
+        let start = std::time::Instant::now();
+        while threads() > self.threads_before_panel && start.elapsed().as_secs() < 2 {
+            std::thread::sleep(std::time::Duration::from_millis(10));
         }
     }
 
@@ -345,4 +360,10 @@ impl Host {
     pub fn deactivate(&mut self, processor: Processor) {
         self.instance.deactivate(processor.stop());
     }
+}
+
+/// Threads of this process.
+#[cfg(target_os = "linux")]
+fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
 }
