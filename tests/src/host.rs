@@ -315,9 +315,18 @@ impl Host {
         let size = extension.get_size(&handle).context("the panel has no size")?;
         // SAFETY: the window outlives the panel: it is the root window of a display that ends after this host.
         unsafe { extension.set_parent(&handle, Window::from_x11_handle(parent.into())) }?;
-        // A plugin may show an embedded panel without being asked.
-        let _ = extension.show(&handle);
+        self.show_panel();
         Ok((size.width, size.height))
+    }
+
+    /// Shows the open panel, as a workstation does whenever its tab comes to the front.
+    #[cfg(target_os = "linux")]
+    pub fn show_panel(&mut self) {
+        let handle = self.instance.plugin_handle();
+        if let Some(extension) = handle.get_extension::<PluginGui>() {
+            // A plugin may show an embedded panel without being asked and refuse this.
+            let _ = extension.show(&handle);
+        }
     }
 
     /// Closes the panel.

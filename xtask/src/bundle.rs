@@ -14,12 +14,7 @@ const STANDALONE: &str = "tocco_standalone";
 /// # Errors
 /// Where the build or a copy fails.
 pub fn build_and_bundle(workspace: &Workspace, options: &[&str]) -> Result<()> {
-    checked(
-        workspace
-            .cargo()
-            .args(["build", "--package", PACKAGE, "--lib", "--bins"])
-            .args(options),
-    )?;
+    checked(workspace.cargo().args(["build", "--package", PACKAGE, "--lib", "--bins"]).args(options))?;
     bundle(workspace, options)
 }
 
@@ -32,25 +27,15 @@ pub fn bundle(workspace: &Workspace, options: &[&str]) -> Result<()> {
     nice_plug_xtask::bundle(workspace.target(), PACKAGE, &arguments, false)?;
 
     // The bundler looks for a program of the package's name; ours has one that says what it is.
-    let profile = if options.contains(&"--release") {
-        "release"
-    } else {
-        "debug"
-    };
+    let profile = if options.contains(&"--release") { "release" } else { "debug" };
     let built = workspace.profile_folder(profile).join(program_name());
     let bundled = standalone(workspace);
     // The old file goes first: a program that still runs keeps its own.
     if bundled.exists() {
-        std::fs::remove_file(&bundled)
-            .with_context(|| format!("{} can't be replaced", bundled.display()))?;
+        std::fs::remove_file(&bundled).with_context(|| format!("{} can't be replaced", bundled.display()))?;
     }
-    std::fs::copy(&built, &bundled).with_context(|| {
-        format!(
-            "{} can't be copied to {}",
-            built.display(),
-            bundled.display()
-        )
-    })?;
+    std::fs::copy(&built, &bundled)
+        .with_context(|| format!("{} can't be copied to {}", built.display(), bundled.display()))?;
     eprintln!("Created the standalone at '{}'", bundled.display());
     Ok(())
 }

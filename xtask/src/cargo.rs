@@ -20,26 +20,19 @@ impl Workspace {
     /// Where there is no workspace, or cargo can't be called.
     pub fn find() -> Result<Self> {
         // Cargo sets it for `cargo run`: the command works from any folder inside the workspace.
-        let start = std::env::var_os("CARGO_MANIFEST_DIR")
-            .map_or_else(|| PathBuf::from("."), PathBuf::from);
+        let start = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from("."), PathBuf::from);
         let output = Command::new(program())
             .args(["metadata", "--no-deps", "--format-version", "1"])
             .current_dir(start)
             .stderr(Stdio::inherit())
             .output()
             .context("cargo could not be called")?;
-        let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)
-            .context("cargo metadata did not answer with JSON")?;
+        let metadata: serde_json::Value =
+            serde_json::from_slice(&output.stdout).context("cargo metadata did not answer with JSON")?;
         let path = |key: &str| {
-            metadata[key]
-                .as_str()
-                .map(PathBuf::from)
-                .with_context(|| format!("cargo metadata has no {key}"))
+            metadata[key].as_str().map(PathBuf::from).with_context(|| format!("cargo metadata has no {key}"))
         };
-        let workspace = Self {
-            root: path("workspace_root")?,
-            target: path("target_directory")?,
-        };
+        let workspace = Self { root: path("workspace_root")?, target: path("target_directory")? };
         std::env::set_current_dir(&workspace.root)
             .with_context(|| format!("{} can't be entered", workspace.root.display()))?;
         Ok(workspace)
@@ -63,9 +56,7 @@ impl Workspace {
     /// A command that runs in the root of the workspace and knows where the bundles are.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
-        command
-            .current_dir(&self.root)
-            .env("TOCCO_BUNDLED", self.target.join("bundled"));
+        command.current_dir(&self.root).env("TOCCO_BUNDLED", self.target.join("bundled"));
         command
     }
 
@@ -84,9 +75,7 @@ fn program() -> std::ffi::OsString {
 /// # Errors
 /// Where it can't be started or does not end well.
 pub fn checked(command: &mut Command) -> Result<()> {
-    let status = command
-        .status()
-        .with_context(|| format!("{} could not be started", shown(command)))?;
+    let status = command.status().with_context(|| format!("{} could not be started", shown(command)))?;
     if !status.success() {
         bail!("{} ended with {status}", shown(command));
     }
@@ -121,14 +110,9 @@ impl Echoed {
 /// # Errors
 /// Where it can't be started or its output can't be read.
 pub fn echo_lines(command: &mut Command, prefix: &str) -> Result<Echoed> {
-    let mut child = command
-        .stdout(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("{} could not be started", shown(command)))?;
-    let output = child
-        .stdout
-        .take()
-        .context("the output of the command is missing")?;
+    let mut child =
+        command.stdout(Stdio::piped()).spawn().with_context(|| format!("{} could not be started", shown(command)))?;
+    let output = child.stdout.take().context("the output of the command is missing")?;
     let mut lines = Vec::new();
     for line in BufReader::new(output).split(b'\n') {
         let line = String::from_utf8_lossy(&line?).into_owned();
@@ -137,17 +121,11 @@ pub fn echo_lines(command: &mut Command, prefix: &str) -> Result<Echoed> {
             lines.push(line);
         }
     }
-    Ok(Echoed {
-        lines,
-        status: child.wait()?,
-    })
+    Ok(Echoed { lines, status: child.wait()? })
 }
 
 /// The command as a user would type it.
 fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    words
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect::<Vec<_>>()
-        .join(" ")
+    words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }

@@ -39,10 +39,7 @@ fn main() -> Result<()> {
             println!("{USAGE}");
             Ok(())
         }
-        _ => bail!(
-            "«{command} {}» is no command of xtask.\n\n{USAGE}",
-            rest.join(" ")
-        ),
+        _ => bail!("«{command} {}» is no command of xtask.\n\n{USAGE}", rest.join(" ")),
     }
 }
 
@@ -59,9 +56,7 @@ fn demo(workspace: &Workspace) -> Result<()> {
         "--bins",
     ]))?;
     bundle::bundle(workspace, &[])?;
-    let demo = workspace
-        .profile_folder("debug")
-        .join(format!("demo{}", std::env::consts::EXE_SUFFIX));
+    let demo = workspace.profile_folder("debug").join(format!("demo{}", std::env::consts::EXE_SUFFIX));
     checked(&mut workspace.command(demo))
 }
 
@@ -76,19 +71,12 @@ fn window(workspace: &Workspace) -> Result<()> {
 fn test(workspace: &Workspace) -> Result<()> {
     setup::system_packages(setup::Need::Everything)?;
     let python = setup::python(workspace)?;
-    checked(
-        workspace
-            .cargo()
-            .args(["build", "--workspace", "--lib", "--bins", "--tests"]),
-    )?;
+    checked(workspace.cargo().args(["build", "--workspace", "--lib", "--bins", "--tests"]))?;
     bundle::bundle(workspace, &[])?;
 
     let mut tests = workspace.cargo();
     // No test may skip itself because a tool is missing: they were all installed above.
-    tests
-        .args(["test", "--workspace", "--no-fail-fast"])
-        .env("TOCCO_STRICT", "1")
-        .env("TOCCO_PYTHON", &python);
+    tests.args(["test", "--workspace", "--no-fail-fast"]).env("TOCCO_STRICT", "1").env("TOCCO_PYTHON", &python);
     if let Some(library) = setup::onnx_runtime(workspace) {
         tests.env("ORT_DYLIB_PATH", library);
     }
@@ -103,19 +91,10 @@ fn test(workspace: &Workspace) -> Result<()> {
         results.sum("passed"),
         results.sum("failed")
     );
-    results
-        .status
-        .success()
-        .then_some(())
-        .context("cargo test failed: the reasons stand above")
+    results.status.success().then_some(()).context("cargo test failed: the reasons stand above")
 }
 
 fn bench(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
     setup::system_packages(setup::Need::Build)?;
-    checked(
-        workspace
-            .cargo()
-            .args(["bench", "--package", "tocco_models"])
-            .args(arguments),
-    )
+    checked(workspace.cargo().args(["bench", "--package", "tocco_models"]).args(arguments))
 }

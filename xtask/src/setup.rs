@@ -35,15 +35,8 @@ const BUILD: [&str; 14] = [
 ];
 
 /// What the tests need beyond: a display without a screen, Pure Data, Python.
-const TESTS: [&str; 7] = [
-    "imagemagick",
-    "liblo-tools",
-    "libgl1-mesa-dri",
-    "puredata-core",
-    "python3",
-    "python3-venv",
-    "xvfb",
-];
+const TESTS: [&str; 7] =
+    ["imagemagick", "liblo-tools", "libgl1-mesa-dri", "puredata-core", "python3", "python3-venv", "xvfb"];
 
 /// The same for other families of Linux, as a command to copy.
 const OTHERS: [(&str, &str); 3] = [
@@ -77,11 +70,8 @@ pub fn system_packages(need: Need) -> Result<()> {
         }
         return Ok(());
     }
-    let wanted: Vec<&str> = if need == Need::Build {
-        BUILD.to_vec()
-    } else {
-        BUILD.iter().chain(&TESTS).copied().collect()
-    };
+    let wanted: Vec<&str> =
+        if need == Need::Build { BUILD.to_vec() } else { BUILD.iter().chain(&TESTS).copied().collect() };
     if !(on_path("apt-get") && on_path("dpkg-query")) {
         print_other_command();
         return Ok(());
@@ -92,13 +82,7 @@ pub fn system_packages(need: Need) -> Result<()> {
     }
     println!("Installing with apt: {}", missing.join(" "));
     checked(as_root(&["apt-get", "update", "--quiet"])?.stdout(Stdio::null()))?;
-    let mut install = vec![
-        "apt-get",
-        "install",
-        "--yes",
-        "--quiet",
-        "--no-install-recommends",
-    ];
+    let mut install = vec!["apt-get", "install", "--yes", "--quiet", "--no-install-recommends"];
     install.extend(missing);
     checked(&mut as_root(&install)?)
 }
@@ -109,66 +93,38 @@ pub fn system_packages(need: Need) -> Result<()> {
 /// Where Python or a package is missing.
 pub fn python(workspace: &Workspace) -> Result<PathBuf> {
     let list = workspace.root().join("tests/python/requirements.txt");
-    let wanted = std::fs::read_to_string(&list)
-        .with_context(|| format!("{} can't be read", list.display()))?;
+    let wanted = std::fs::read_to_string(&list).with_context(|| format!("{} can't be read", list.display()))?;
     let folder = environment(workspace);
-    let interpreter = if cfg!(windows) {
-        folder.join("Scripts/python.exe")
-    } else {
-        folder.join("bin/python")
-    };
+    let interpreter = if cfg!(windows) { folder.join("Scripts/python.exe") } else { folder.join("bin/python") };
     // Written last, so that a broken installation is not taken for a whole one.
     let done = folder.join("installed.txt");
-    if interpreter.exists()
-        && std::fs::read_to_string(&done).is_ok_and(|installed| installed == wanted)
-    {
+    if interpreter.exists() && std::fs::read_to_string(&done).is_ok_and(|installed| installed == wanted) {
         return Ok(interpreter);
     }
     println!("Installing Python packages into {}", folder.display());
     let system = if cfg!(windows) { "python" } else { "python3" };
-    checked(
-        Command::new(system)
-            .args(["-m", "venv", "--clear"])
-            .arg(&folder),
-    )?;
+    checked(Command::new(system).args(["-m", "venv", "--clear"]).arg(&folder))?;
     checked(
         Command::new(&interpreter)
-            .args([
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-                "-r",
-            ])
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
             .arg(&list),
     )
-    .context(
-        "the Python packages can't be installed: they need Python 3.11 or newer and the network",
-    )?;
-    std::fs::write(&done, wanted)
-        .with_context(|| format!("{} can't be written", done.display()))?;
+    .context("the Python packages can't be installed: they need Python 3.11 or newer and the network")?;
+    std::fs::write(&done, wanted).with_context(|| format!("{} can't be written", done.display()))?;
     Ok(interpreter)
 }
 
 /// The ONNX Runtime library inside the Python environment, where it is installed.
 pub fn onnx_runtime(workspace: &Workspace) -> Option<PathBuf> {
     let is_library = |path: &Path| {
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        !name.contains("providers")
-            && (name.starts_with("libonnxruntime.") || name == "onnxruntime.dll")
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        !name.contains("providers") && (name.starts_with("libonnxruntime.") || name == "onnxruntime.dll")
     };
     let packages = if cfg!(windows) {
         vec![environment(workspace).join("Lib")]
     } else {
         let versions = std::fs::read_dir(environment(workspace).join("lib")).ok()?;
-        versions
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .collect()
+        versions.filter_map(|entry| Some(entry.ok()?.path())).collect()
     };
     packages
         .iter()
@@ -192,60 +148,37 @@ fn missing_packages<'a>(wanted: &[&'a str]) -> Result<Vec<&'a str>> {
         .output()
         .context("dpkg-query could not be called")?;
     let known = String::from_utf8_lossy(&output.stdout);
-    let installed = |name: &str| {
-        known
-            .lines()
-            .any(|line| line == format!("{name} installed"))
-    };
-    Ok(wanted
-        .iter()
-        .copied()
-        .filter(|name| !installed(name))
-        .collect())
+    let installed = |name: &str| known.lines().any(|line| line == format!("{name} installed"));
+    Ok(wanted.iter().copied().filter(|name| !installed(name)).collect())
 }
 
 /// A command that runs as root, through sudo where this user is not root.
 fn as_root(words: &[&str]) -> Result<Command> {
-    let id = Command::new("id")
-        .arg("-u")
-        .output()
-        .context("id could not be called")?;
+    let id = Command::new("id").arg("-u").output().context("id could not be called")?;
     let is_root = String::from_utf8_lossy(&id.stdout).trim() == "0";
     ensure!(
         is_root || on_path("sudo"),
         "packages can only be installed by root, and sudo is missing. Run as root: {}",
         words.join(" ")
     );
-    let Some((program, arguments)) = words.split_first() else {
-        bail!("an empty command")
-    };
+    let Some((program, arguments)) = words.split_first() else { bail!("an empty command") };
     // apt asks nothing; `env` because sudo drops the variables of its caller.
     let mut command = Command::new(if is_root { "env" } else { "sudo" });
     if !is_root {
         command.arg("env");
     }
-    command
-        .arg("DEBIAN_FRONTEND=noninteractive")
-        .arg(program)
-        .args(arguments);
+    command.arg("DEBIAN_FRONTEND=noninteractive").arg(program).args(arguments);
     Ok(command)
 }
 
 /// Tells a user of another Linux what to type; the build says itself what is missing.
 fn print_other_command() {
     let system = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let family = system
-        .lines()
-        .filter(|l| l.starts_with("ID=") || l.starts_with("ID_LIKE="))
-        .collect::<String>();
+    let family = system.lines().filter(|l| l.starts_with("ID=") || l.starts_with("ID_LIKE=")).collect::<String>();
     println!("This system has no apt. What Tocco's build and tests need is installed by:");
     match OTHERS.iter().find(|(name, _)| family.contains(name)) {
         Some((_, command)) => println!("  {command}"),
-        None => println!(
-            "  (as Debian names it) apt-get install {} {}",
-            BUILD.join(" "),
-            TESTS.join(" ")
-        ),
+        None => println!("  (as Debian names it) apt-get install {} {}", BUILD.join(" "), TESTS.join(" ")),
     }
 }
 
