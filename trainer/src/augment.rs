@@ -22,6 +22,8 @@ pub struct Strength {
     pub far_shift: f32,
     /// Chance that a note is played by a section: several players, not quite together and not quite in tune.
     pub section: f32,
+    /// Most dB a second by which a note swells or dies away beside its own course.
+    pub slope_db: f32,
     /// Most dB up or down in each band of the tone colour.
     pub tone_db: f32,
     /// Chance of a room.
@@ -40,6 +42,7 @@ impl Default for Strength {
             semitones: 4.0,
             far_shift: 0.05,
             section: 0.12,
+            slope_db: 12.0,
             tone_db: 9.0,
             room: 0.4,
             noise: 0.6,

@@ -1,5 +1,7 @@
 //! Scenes: several augmented notes one after another, with what sounds in each frame.
 
+use std::collections::BTreeMap;
+
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tocco_models::{FrontendConfig, LogMel};
@@ -13,6 +15,8 @@ const LEVEL_HOP: usize = 240;
 const SOUNDS_DB: f32 = -40.0;
 /// ... and is over when it is this far under it. Between the two nobody can say.
 const OVER_DB: f32 = -62.0;
+/// How far the kinds of a class are drawn equally often: 0 by their clips, 1 all alike.
+const KIND_BALANCE: f32 = 0.5;
 /// Frames after a change for which no answer is asked: the analysis window straddles it.
 const GRACE_FRAMES: usize = 3;
 
@@ -23,6 +27,8 @@ pub struct Clip {
     pub samples: Vec<f32>,
     /// Index of its class.
     pub class: usize,
+    /// Which instrument in which room: kinds with few recordings are drawn more often than their share.
+    pub kind: String,
     /// Level of each `LEVEL_HOP` samples relative to the loudest, in dB.
     levels: Vec<f32>,
     /// First sample of the first note.
@@ -33,7 +39,7 @@ pub struct Clip {
 impl Clip {
     /// Measures a recording; `None` where it is silent from end to end.
     #[must_use]
-    pub fn new(samples: Vec<f32>, class: usize) -> Option<Self> {
+    pub fn new(samples: Vec<f32>, class: usize, kind: &str) -> Option<Self> {
         let peak = samples.iter().fold(0.0_f32, |m, s| m.max(s.abs()));
         let rms: Vec<f32> =
             samples.chunks(LEVEL_HOP).map(|c| (c.iter().map(|s| s * s).sum::<f32>() / c.len() as f32).sqrt()).collect();
@@ -43,7 +49,7 @@ impl Clip {
         }
         let levels: Vec<f32> = rms.iter().map(|r| 20.0 * (r / loudest + 1e-9).log10()).collect();
         let onset = levels.iter().position(|&l| l > SOUNDS_DB).unwrap_or(0) * LEVEL_HOP;
-        Some(Self { samples, class, levels, onset, peak })
+        Some(Self { samples, class, kind: kind.to_owned(), levels, onset, peak })
     }
 
     /// Level at a sample relative to the loudest, in dB.
@@ -106,7 +112,8 @@ pub struct SceneConfig {
 pub struct SceneMaker<'a> {
     config: &'a SceneConfig,
     clips: &'a [Clip],
-    by_class: Vec<Vec<usize>>,
+    /// Clips of each class, each with the sum of the weights up to and with it.
+    by_class: Vec<Vec<(usize, f32)>>,
     share: Vec<f32>,
     log_mel: LogMel,
     rooms: Rooms,
@@ -126,6 +133,11 @@ struct Placed<'a> {
     /// Clip samples a scene sample.
     speed: f64,
     gain: f32,
+    /// Samples of the attack's fade.
+    rise: f32,
+    /// Swelling or dying away beside the note's own, in dB a sample.
+    slope: f32,
+    /// Samples of the fade at the end.
     fade: usize,
 }
 
@@ -133,9 +145,15 @@ impl<'a> SceneMaker<'a> {
     /// # Errors
     /// Where the frontend can't be made.
     pub fn new(config: &'a SceneConfig, clips: &'a [Clip], classes: usize) -> tocco_models::Result<Self> {
-        let mut by_class = vec![Vec::new(); classes];
+        let mut kinds: BTreeMap<(usize, &str), f32> = BTreeMap::new();
+        for clip in clips {
+            *kinds.entry((clip.class, &clip.kind)).or_default() += 1.0;
+        }
+        let mut by_class: Vec<Vec<(usize, f32)>> = vec![Vec::new(); classes];
         for (i, clip) in clips.iter().enumerate() {
-            by_class[clip.class].push(i);
+            let weight = kinds[&(clip.class, clip.kind.as_str())].powf(-KIND_BALANCE);
+            let sum = by_class[clip.class].last().map_or(0.0, |last| last.1);
+            by_class[clip.class].push((i, sum + weight));
         }
         let share = by_class
             .iter()
@@ -180,8 +198,7 @@ impl<'a> SceneMaker<'a> {
         let mut at = if rng.random_bool(0.7) { seconds(0.0, 0.4, rng) } else { 0 };
         let mut loudness = 0.0;
         while at + LEVEL_HOP < sound.len() {
-            let clips = &self.by_class[class];
-            let clip = &self.clips[clips[rng.random_range(0..clips.len())]];
+            let clip = self.draw_clip(class, rng);
             let placed = self.place(clip, at, sound.len(), loudness, rng);
             placed.add_to(sound);
             if rng.random_bool(f64::from(self.config.strength.section)) {
@@ -214,6 +231,14 @@ impl<'a> SceneMaker<'a> {
         self.share.iter().rposition(|s| *s > 0.0).unwrap_or(0)
     }
 
+    /// A clip of a class that has some.
+    fn draw_clip(&self, class: usize, rng: &mut StdRng) -> &'a Clip {
+        let clips = &self.by_class[class];
+        let point = rng.random::<f32>() * clips.last().map_or(0.0, |last| last.1);
+        let index = clips.partition_point(|(_, sum)| *sum < point).min(clips.len() - 1);
+        &self.clips[clips[index].0]
+    }
+
     fn place<'c>(&self, clip: &'c Clip, at: usize, end: usize, loudness: f32, rng: &mut StdRng) -> Placed<'c> {
         let strength = &self.config.strength;
         let rate = f64::from(self.config.rate);
@@ -230,7 +255,7 @@ impl<'a> SceneMaker<'a> {
             rng.random_range(0..whole * 3 / 4)
         };
         let left = (whole - from.min(whole)) as f64 / speed;
-        let held = rate * 0.12 * f64::from(25.0_f32.powf(rng.random::<f32>()));
+        let held = rate * 0.18 * f64::from(17.0_f32.powf(rng.random::<f32>()));
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "lengths of notes")]
         let length = (left.min(if rng.random_bool(0.35) { left } else { held }) as usize).clamp(1, end - at);
         Placed {
@@ -240,6 +265,8 @@ impl<'a> SceneMaker<'a> {
             from: from as f64,
             speed,
             gain: gain(loudness) * 0.5 / clip.peak,
+            rise: 24.0 * 20.0_f32.powf(rng.random::<f32>()),
+            slope: strength.slope_db * rng.random_range(-1.0..=1.0_f32) / self.config.rate as f32,
             fade: rng.random_range(LEVEL_HOP / 2..LEVEL_HOP * 6),
         }
     }
@@ -325,11 +352,12 @@ impl Placed<'_> {
         }
     }
 
-    /// Fade at the start of a cut note (1 ms) and at its end.
+    /// Fade at the start and the end, and the slope between.
     fn shape(&self, i: usize) -> f32 {
-        let rise = (i + 1) as f32 / 24.0;
+        let rise = (i + 1) as f32 / self.rise;
         let fall = (self.length - i) as f32 / self.fade as f32;
-        rise.min(fall).min(1.0)
+        let swell = (self.slope * std::f32::consts::LN_10 / 20.0 * i as f32).min(1.4).exp();
+        rise.min(fall).min(1.0) * swell
     }
 
     /// Notes in each frame whether this note sounds in the middle of its window.

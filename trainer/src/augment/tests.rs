@@ -65,7 +65,7 @@ fn clips() -> Vec<Clip> {
         .map(|(class, &hz)| {
             let mut samples = vec![0.0; 12_000];
             samples.extend(sine(hz, 24_000));
-            Clip::new(samples, class).unwrap()
+            Clip::new(samples, class, "tone").unwrap()
         })
         .collect()
 }
@@ -125,6 +125,6 @@ fn targets_say_what_sounds() {
 
 #[test]
 fn silence_is_no_clip() {
-    assert!(Clip::new(vec![0.0; 1000], 0).is_none());
-    assert!(Clip::new(Vec::new(), 0).is_none());
+    assert!(Clip::new(vec![0.0; 1000], 0, "").is_none());
+    assert!(Clip::new(Vec::new(), 0, "").is_none());
 }

@@ -80,7 +80,9 @@ fn clip(row: &Row, classes: &[String]) -> Result<Clip> {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of samples")]
     let most = (LONGEST_S * rate) as usize;
     let samples = resample_all(&sound.samples[..sound.samples.len().min(most)], rate, f64::from(SAMPLE_RATE))?;
-    match Clip::new(samples, class) {
+    // Groups are named collection/instrument/pitch or the like: all but the last part says which instrument it is.
+    let kind = row.group.rsplit_once('/').map_or("", |(kind, _)| kind);
+    match Clip::new(samples, class, kind) {
         Some(clip) => Ok(clip),
         None => bail!("{at}: the recording is silent"),
     }
