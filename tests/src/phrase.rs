@@ -120,3 +120,29 @@ fn decode_flac(path: &Path) -> Result<(Vec<f32>, u32)> {
     }
     Ok((samples, rate))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const TRUTH: &str = "start_s,end_s,class\n0,1,silence\n1,3,bowed\n3,4,silence\n4,6,plucked\n";
+
+    #[test]
+    fn recall_is_the_share_of_the_time_of_a_class() {
+        let truth = parse_truth(TRUTH).unwrap();
+        let heard = parse_truth("start_s,end_s,class\n0,1.5,silence\n1.5,4,bowed\n4,6,silence\n").unwrap();
+        assert!((recall(&truth, &heard, "bowed") - 0.75).abs() < 1e-9);
+        assert!((recall(&truth, &heard, SILENCE) - 0.5).abs() < 1e-9);
+        assert!(recall(&truth, &heard, "plucked").abs() < 1e-9);
+        assert!((recall(&truth, &truth, "plucked") - 1.0).abs() < 1e-9);
+        assert_eq!(class_at(&truth, 2.9), "bowed");
+        assert_eq!(class_at(&truth, 99.0), SILENCE);
+    }
+
+    #[test]
+    fn a_truth_with_a_gap_is_refused() {
+        assert!(parse_truth(&TRUTH.replace("3,4,silence\n", "")).is_err());
+        assert!(parse_truth("0,1,silence\n").is_err());
+    }
+}
