@@ -117,7 +117,7 @@ pub struct SceneMaker<'a> {
     share: Vec<f32>,
     log_mel: LogMel,
     rooms: Rooms,
-    /// Level of each class in each frame, in dB under its note's peak.
+    /// For each frame: which classes sound (bit `i` for class `i`), and whether a note is dying away.
     states: Vec<(u128, bool)>,
 }
 
