@@ -117,9 +117,12 @@ pub struct Reference {
     /// Successive inputs of a network fresh from reset, one after the other: for `stream`, `frames_per_step * mels`
     /// numbers a step; for the others one input.
     pub input: Vec<f32>,
-    /// The logits after each step, `classes` numbers a step.
+    /// The logits after each step, `classes` numbers a step; at most [`MOST_REFERENCE_STEPS`] steps.
     pub output: Vec<f32>,
 }
+
+/// The most steps of a [`Reference`]: it is run at every load.
+pub const MOST_REFERENCE_STEPS: usize = 64;
 
 /// The whole card. The order of `classes` is the order everywhere.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -230,8 +233,12 @@ impl Card {
         if !(8_000..=192_000).contains(&self.sample_rate) {
             return bad(format!("its sample rate is {} Hz, 8000 to 192000 are possible", self.sample_rate));
         }
-        if !(self.temperature.is_finite() && self.temperature > 0.0) {
-            return bad(format!("its temperature is {}", self.temperature));
+        if !(0.01..=100.0).contains(&self.temperature) {
+            return bad(format!("its temperature is {}, 0.01 to 100 are possible", self.temperature));
+        }
+        let steps = self.reference.as_ref().map_or(0, |r| r.output.len() / self.classes.len());
+        if steps > MOST_REFERENCE_STEPS {
+            return bad(format!("its reference has {steps} steps, {MOST_REFERENCE_STEPS} are the most"));
         }
         if !self.thresholds.is_empty() && self.thresholds.len() != self.classes.len() {
             return bad(format!("{} thresholds for {} classes", self.thresholds.len(), self.classes.len()));
@@ -278,15 +285,17 @@ impl Card {
                 if !(1..=256).contains(frames_per_step) || states.len() > 256 {
                     return bad(format!("{frames_per_step} frames a step, {} states", states.len()));
                 }
+                let mut total = 0_usize;
                 for s in states {
-                    let numbers = s.shape.iter().try_fold(1_usize, |n, d| n.checked_mul(*d));
-                    if s.name.is_empty() || numbers.is_none_or(|n| n == 0 || n > MOST_NUMBERS) {
+                    let numbers = s.shape.iter().try_fold(1_usize, |n, d| n.checked_mul(*d)).unwrap_or(usize::MAX);
+                    total = total.saturating_add(numbers);
+                    if s.name.is_empty() || numbers == 0 || total > MOST_NUMBERS {
                         return bad(format!("the state «{}» has the shape {:?}", s.name, s.shape));
                     }
                 }
             }
             NetworkKind::Window { frames, frames_per_step } => {
-                if !(1..=8192).contains(frames) || !(1..=8192).contains(frames_per_step) {
+                if !(1..=8192).contains(frames) || !(1..=*frames).contains(frames_per_step) {
                     return bad(format!("a window of {frames} frames every {frames_per_step}"));
                 }
             }

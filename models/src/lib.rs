@@ -32,7 +32,8 @@ mod resampler;
 mod test_models;
 
 pub use card::{
-    CARD_FORMAT, CARD_KEY, Card, DataSource, FrontendConfig, MAX_CLASSES, NONE, NetworkKind, Reference, StateSpec, Task,
+    CARD_FORMAT, CARD_KEY, Card, DataSource, FrontendConfig, MAX_CLASSES, MOST_REFERENCE_STEPS, NONE, NetworkKind,
+    Reference, StateSpec, Task,
 };
 pub use decision::{ClassSet, Decider, Decision, Gate, Policy, Smoothing};
 pub use error::{Error, Result};

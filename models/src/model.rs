@@ -1,6 +1,8 @@
 //! A loaded model: its card and the network, shared by all who run it.
 
 use std::collections::BTreeMap;
+use std::io::Read;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -50,12 +52,7 @@ impl Model {
     /// # Errors
     /// [`Error::Unreadable`], or any error of [`Model::from_bytes`] with the file's name.
     pub fn load(path: &Path) -> Result<Arc<Self>> {
-        let unreadable = |source| Error::Unreadable { path: path.to_owned(), source };
-        let size = std::fs::metadata(path).map_err(unreadable)?.len();
-        if size > onnx::LARGEST_FILE {
-            return Err(Error::TooLarge { size, limit: onnx::LARGEST_FILE }.in_file(path));
-        }
-        let bytes = std::fs::read(path).map_err(unreadable)?;
+        let bytes = read(path)?;
         let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned());
         Self::named(&bytes, stem.as_deref()).map_err(|e| e.in_file(path))
     }
@@ -78,7 +75,9 @@ impl Model {
         let (operators, parameters) = count(&proto);
         let network = Network::new(proto, &card)?;
         let model = Self { card, network, operators, parameters, file_bytes: bytes.len() };
-        model.check_reference()?;
+        // tract asserts in places, at the first step too.
+        catch_unwind(AssertUnwindSafe(|| model.check_reference()))
+            .map_err(|_| Error::NotRunnable("the engine gave up on it".into()))??;
         Ok(Arc::new(model))
     }
 
@@ -136,8 +135,8 @@ impl Model {
         for (i, step) in input.chunks_exact(per_step).enumerate() {
             runner.step(step, &mut logits)?;
             for (c, logit) in logits.iter().enumerate() {
-                let distance = expected.map_or(0.0, |e| (logit - e[i * classes + c]).abs());
-                // A NaN on either side must not pass for agreement.
+                let distance = (logit - expected.map_or(*logit, |e| e[i * classes + c])).abs();
+                // A NaN on either side must not pass for agreement, nor where there is nothing to agree with.
                 difference = difference.max(if distance.is_nan() { f32::INFINITY } else { distance });
             }
         }
@@ -146,6 +145,19 @@ impl Model {
         }
         Ok(())
     }
+}
+
+/// A regular file's bytes, up to the largest that is loaded: a device or a pipe has no end.
+fn read(path: &Path) -> Result<Vec<u8>> {
+    let unreadable = |source| Error::Unreadable { path: path.to_owned(), source };
+    let metadata = std::fs::metadata(path).map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(unreadable(std::io::Error::other("it is not a file")));
+    }
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    file.take(onnx::LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    Ok(bytes)
 }
 
 /// Numbers that one step of the network takes.

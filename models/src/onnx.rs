@@ -12,7 +12,7 @@ use crate::card::{CARD_KEY, Card};
 use crate::error::{Error, Result};
 
 /// The largest file that is loaded, in bytes.
-pub const LARGEST_FILE: u64 = 512 << 20;
+pub const LARGEST_FILE: u64 = 128 << 20;
 
 /// Reads an ONNX file's bytes and refuses what no honest model holds: cut-off files, data outside the file,
 /// shapes that contradict their data, weights that are not finite.
@@ -24,6 +24,7 @@ pub fn decode(bytes: &[u8]) -> Result<pb::ModelProto> {
     if size > LARGEST_FILE {
         return Err(Error::TooLarge { size, limit: LARGEST_FILE });
     }
+    check::size_of_structure(bytes)?;
     let model = pb::ModelProto::decode(bytes).map_err(|e| Error::NotOnnx(e.to_string()))?;
     match &model.graph {
         Some(graph) if !graph.node.is_empty() => check::graph(graph)?,

@@ -1,5 +1,6 @@
 //! Networks in tract.
 
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -13,6 +14,9 @@ use super::Runner;
 use crate::card::{Card, NetworkKind};
 use crate::error::{Error, Result};
 use crate::onnx::pb;
+
+/// The most numbers in all tensors of a graph together: half a gigabyte.
+const MOST_NUMBERS: usize = 1 << 27;
 
 /// A network, optimised and ready to run; its weights are shared.
 #[derive(Debug)]
@@ -66,8 +70,8 @@ impl Network {
 
 /// Inputs that are no weights, in the graph's order.
 fn inputs(graph: &pb::GraphProto) -> Vec<&str> {
-    let is_weight = |name: &str| graph.initializer.iter().any(|t| t.name == name);
-    graph.input.iter().map(|i| i.name.as_str()).filter(|name| !is_weight(name)).collect()
+    let weights: HashSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
+    graph.input.iter().map(|i| i.name.as_str()).filter(|name| !weights.contains(name)).collect()
 }
 
 fn check_names(proto: &pb::ModelProto, states: &[crate::card::StateSpec]) -> Result<()> {
@@ -94,7 +98,25 @@ fn prepare(proto: &pb::ModelProto, shapes: &[&[usize]]) -> TractResult<Arc<Typed
     }
     // One thread: the executor that tract would pick lies behind a lock of the whole process.
     let options = RunOptions { executor: Some(Executor::SingleThread), ..RunOptions::default() };
+    let model = model.into_typed()?;
+    check_volumes(&model)?;
     model.into_optimized()?.into_runnable_with_options(&options)
+}
+
+/// Refuses a graph that would make absurdly large tensors, before the optimiser computes its constant ones.
+fn check_volumes(model: &TypedModel) -> TractResult<()> {
+    let mut total = 0_usize;
+    for fact in model.nodes().iter().flat_map(|node| &node.outputs).map(|outlet| &outlet.fact) {
+        let Some(shape) = fact.shape.as_concrete() else { continue };
+        total =
+            shape.iter().try_fold(1_usize, |n, &d| n.checked_mul(d)).map_or(usize::MAX, |n| total.saturating_add(n));
+        if total > MOST_NUMBERS {
+            return Err(TractError::msg(format!(
+                "its tensors hold more than {MOST_NUMBERS} numbers (one is {shape:?})"
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn check_outputs(plan: &TypedRunnableModel, classes: usize, states: &[Vec<usize>]) -> Result<()> {

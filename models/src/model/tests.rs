@@ -91,3 +91,43 @@ fn an_error_names_the_file() {
     let missing = folder.path().join("missing.onnx");
     assert!(Model::load(&missing).unwrap_err().to_string().contains("missing.onnx"));
 }
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_refused_at_once() {
+    let error = Model::load(Path::new("/dev/zero")).unwrap_err().to_string();
+    assert!(error.contains("/dev/zero") && error.contains("not a file"), "{error}");
+}
+
+#[test]
+fn a_graph_that_would_fill_the_memory_is_refused_before_it_runs() {
+    let mut g = GraphBuilder::new("greedy");
+    g.input("audio", &[1, 1, 2400]).output("logits", &[1, 2]);
+    g.initializer_i64("shape", &[2], &[60_000, 60_000]).initializer_i64("flat", &[2], &[1, 2400]);
+    g.initializer("w", &[2400, 2], &vec![0.0; 4800]);
+    g.node("ConstantOfShape", &["shape"], &["huge"], &[]);
+    g.node("ReduceMean", &["huge"], &["mean"], &[("keepdims", onnx::Attribute::Int(0))]);
+    g.node("Reshape", &["audio", "flat"], &["row"], &[]);
+    g.node("MatMul", &["row", "w"], &["product"], &[]).node("Add", &["product", "mean"], &["logits"], &[]);
+    let mut model = g.finish();
+    for (key, value) in [("sr", "24000"), ("seglen", "2400"), ("classnames", "[\"a\", \"b\"]")] {
+        model.metadata_props.push(onnx::pb::StringStringEntryProto { key: key.into(), value: value.into() });
+    }
+    let error = Model::from_bytes(&encode(&model)).unwrap_err().to_string();
+    assert!(error.contains("absurd shape"), "{error}");
+}
+
+#[test]
+fn a_network_that_answers_with_nan_is_refused_without_a_reference_too() {
+    let mut g = GraphBuilder::new("nan");
+    g.input("audio", &[1, 1, 2400]).output("logits", &[1, 2]);
+    g.initializer_i64("flat", &[2], &[1, 2400]).initializer("w", &[2400, 2], &vec![0.0; 4800]);
+    g.node("Reshape", &["audio", "flat"], &["row"], &[]).node("MatMul", &["row", "w"], &["zero"], &[]);
+    g.node("Div", &["zero", "zero"], &["logits"], &[]);
+    let mut model = g.finish();
+    for (key, value) in [("sr", "24000"), ("seglen", "2400"), ("classnames", "[\"a\", \"b\"]")] {
+        model.metadata_props.push(onnx::pb::StringStringEntryProto { key: key.into(), value: value.into() });
+    }
+    let error = Model::from_bytes(&encode(&model)).unwrap_err().to_string();
+    assert!(error.contains("computes the model wrongly"), "{error}");
+}

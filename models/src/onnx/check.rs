@@ -9,6 +9,61 @@ const DEEPEST: usize = 8;
 /// The most numbers in one tensor.
 const MOST_NUMBERS: usize = 1 << 27;
 
+/// The most bytes that all but the weights may take in the file: an empty node takes 2 bytes there and a hundred
+/// times as many in memory.
+const MOST_STRUCTURE: usize = 8 << 20;
+/// The most tensors of weights.
+const MOST_WEIGHTS: usize = 20_000;
+/// Field numbers of onnx.proto3: `ModelProto.graph` and `GraphProto.initializer`.
+const GRAPH: u64 = 7;
+const INITIALIZER: u64 = 5;
+
+/// Measures, without decoding them, how much of the bytes is structure and how many weights there are.
+pub(super) fn size_of_structure(bytes: &[u8]) -> Result<()> {
+    let (mut structure, mut weights) = (bytes.len(), 0_usize);
+    for (_, graph) in Fields(bytes).filter(|(number, _)| *number == GRAPH) {
+        for (_, tensor) in Fields(graph).filter(|(number, _)| *number == INITIALIZER) {
+            structure -= tensor.len();
+            weights += 1;
+        }
+    }
+    if structure > MOST_STRUCTURE || weights > MOST_WEIGHTS {
+        return Err(Error::NotOnnx(format!(
+            "it holds {weights} tensors of weights and {structure} bytes beside them; \
+             {MOST_WEIGHTS} and {MOST_STRUCTURE} are the most"
+        )));
+    }
+    Ok(())
+}
+
+/// The length-delimited fields of a protobuf message, as far as it can be read.
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = (u64, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let tag = prost::encoding::decode_varint(&mut self.0).ok()?;
+            let length = match tag & 7 {
+                0 => {
+                    prost::encoding::decode_varint(&mut self.0).ok()?;
+                    continue;
+                }
+                1 => 8,
+                2 => usize::try_from(prost::encoding::decode_varint(&mut self.0).ok()?).ok()?,
+                5 => 4,
+                _ => return None,
+            };
+            let (field, rest) = self.0.split_at_checked(length)?;
+            self.0 = rest;
+            if tag & 7 == 2 {
+                return Some((tag >> 3, field));
+            }
+        }
+    }
+}
+
 /// Checks every tensor of the graph, those in attributes and inner graphs included.
 pub(super) fn graph(graph: &pb::GraphProto) -> Result<()> {
     inner(graph, 0)
@@ -19,11 +74,36 @@ fn inner(graph: &pb::GraphProto, depth: usize) -> Result<()> {
         return Err(Error::NotOnnx(format!("graphs lie more than {DEEPEST} deep in each other")));
     }
     graph.initializer.iter().try_for_each(tensor)?;
+    graph.node.iter().try_for_each(|node| expansion(node, graph))?;
     for attribute in graph.node.iter().flat_map(|node| &node.attribute) {
         attribute.t.iter().chain(&attribute.tensors).try_for_each(tensor)?;
         attribute.g.iter().chain(&attribute.graphs).try_for_each(|g| inner(g, depth + 1))?;
     }
     Ok(())
+}
+
+/// A handful of numbers that say «make a tensor of this shape»: refused where that is absurd, since the engine
+/// computes constants while it loads.
+fn expansion(node: &pb::NodeProto, graph: &pb::GraphProto) -> Result<()> {
+    let shape = match node.op_type.as_str() {
+        "ConstantOfShape" => node.input.first(),
+        "Expand" => node.input.get(1),
+        _ => None,
+    };
+    let constant = |node: &pb::NodeProto| node.attribute.iter().find_map(|attribute| attribute.t.clone());
+    let tensor = shape.and_then(|name| {
+        let stored = graph.initializer.iter().find(|t| t.name == *name).cloned();
+        stored.or_else(|| graph.node.iter().find(|n| n.output.first() == Some(name)).and_then(constant))
+    });
+    let Some(tensor) = tensor.filter(|t| t.data_type == DataType::Int64 as i32) else { return Ok(()) };
+    let raw = tensor.raw_data.as_chunks::<8>().0.iter().map(|bytes| i64::from_le_bytes(*bytes));
+    let numbers =
+        raw.chain(tensor.int64_data.iter().copied()).try_fold(1_usize, |n, d| n.checked_mul(usize::try_from(d).ok()?));
+    if numbers.is_some_and(|n| n <= MOST_NUMBERS) {
+        return Ok(());
+    }
+    let reason = "it asks for a tensor of an absurd shape".to_owned();
+    Err(Error::BadTensor { tensor: tensor.name, reason })
 }
 
 fn tensor(tensor: &pb::TensorProto) -> Result<()> {

@@ -58,6 +58,17 @@ fn the_card_comes_back_as_it_went_in() {
     assert_eq!(twice.metadata_props.len(), 1);
 }
 
+#[test]
+fn bytes_that_would_swell_in_memory_are_refused_before_they_are_decoded() {
+    // 5 million empty nodes: 10 MB in the file, most of a gigabyte as a graph.
+    let nodes = [0x0a_u8, 0x00].repeat(5_000_000);
+    let mut bytes = vec![0x3a];
+    prost::encoding::encode_varint(nodes.len() as u64, &mut bytes);
+    bytes.extend(nodes);
+    let error = decode(&bytes).unwrap_err().to_string();
+    assert!(error.contains("bytes beside them"), "{error}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
