@@ -58,6 +58,13 @@ pub enum Message {
     Release,
 }
 
+impl Message {
+    /// Whether a note or gate ends.
+    fn is_end(self) -> bool {
+        matches!(self, Self::Note { velocity: 0, .. } | Self::Gate { on: false, .. })
+    }
+}
+
 /// A message with its place in the sound.
 #[derive(Debug, Clone, Copy)]
 pub struct Due {
@@ -100,35 +107,51 @@ impl MidiMap {
         }
     }
 
-    /// Says what one decision changes. `send` answers whether the message found room; one that did not is
+    /// Says what one decision changes: first what ends, then what starts, so that a class can hand a note on to
+    /// another that is mapped to it too. `send` answers whether the message found room; one that did not is
     /// offered again at the next decision.
     pub fn decide(&mut self, posterior: &[f32], active: ClassSet, mut send: impl FnMut(Message) -> bool) {
-        for (class, (line, &probability)) in self.lines.iter_mut().zip(posterior).enumerate() {
-            let seven_bits = to_seven_bits(probability);
-            let Mapping { mode, channel, number } = line.mapping;
-            let channel = channel.clamp(1, 16) - 1;
-            let on = active.contains(class);
-            let value = match mode {
-                MidiMode::Off => continue,
-                MidiMode::Probability => seven_bits,
-                MidiMode::Gate | MidiMode::Note => u8::from(on),
-            };
-            // Before the first message a note is off, and so is a gate.
-            let before = if mode == MidiMode::Probability { line.sent } else { Some(line.sent.unwrap_or(0)) };
-            if before == Some(value) {
-                continue;
-            }
-            let message = match mode {
-                MidiMode::Note => {
-                    Message::Note { channel, key: number, velocity: if on { seven_bits.max(1) } else { 0 } }
+        for ends in [true, false] {
+            for (class, &probability) in (0..self.lines.len()).zip(posterior) {
+                let Some((value, message)) = self.lines[class].change(probability, active.contains(class)) else {
+                    continue;
+                };
+                if message.is_end() != ends {
+                    continue;
                 }
-                MidiMode::Gate => Message::Gate { channel, number, on },
-                MidiMode::Off | MidiMode::Probability => Message::Controller { channel, number, value },
-            };
-            if send(message) {
-                line.sent = Some(value);
+                if (ends && self.is_held_by_another(class)) || send(message) {
+                    self.lines[class].sent = Some(value);
+                }
             }
         }
+    }
+
+    /// Whether the note or gate of this class is on for another class too.
+    fn is_held_by_another(&self, class: usize) -> bool {
+        let mapping = self.lines[class].mapping;
+        let is_on = |(other, line): (usize, &Line)| other != class && line.mapping == mapping && line.sent == Some(1);
+        self.lines.iter().enumerate().any(is_on)
+    }
+}
+
+impl Line {
+    /// What is to be sent, as a value to compare and as a message; `None` where nothing changes.
+    fn change(&self, probability: f32, on: bool) -> Option<(u8, Message)> {
+        let Mapping { mode, channel, number } = self.mapping;
+        let channel = channel.clamp(1, 16) - 1;
+        let seven_bits = to_seven_bits(probability);
+        let (value, message) = match mode {
+            MidiMode::Off => return None,
+            MidiMode::Probability => (seven_bits, Message::Controller { channel, number, value: seven_bits }),
+            MidiMode::Gate => (u8::from(on), Message::Gate { channel, number, on }),
+            MidiMode::Note => {
+                let velocity = if on { seven_bits.max(1) } else { 0 };
+                (u8::from(on), Message::Note { channel, key: number, velocity })
+            }
+        };
+        // Before the first message a note is off, and so is a gate.
+        let before = if mode == MidiMode::Probability { self.sent } else { Some(self.sent.unwrap_or(0)) };
+        (before != Some(value)).then_some((value, message))
     }
 }
 

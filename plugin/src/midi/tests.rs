@@ -61,6 +61,41 @@ fn notes_and_gates_follow_what_holds() {
     );
 }
 
+/// What the host gets: it is not told twice that a note sounds.
+fn heard(map: &mut MidiMap, sounding: &mut Sounding, active: &[usize]) -> Vec<Message> {
+    let mut sent = decide(map, &[0.5, 0.5], active);
+    sent.retain(|&message| {
+        let changes = sounding.changes(message);
+        sounding.note_down(message);
+        changes
+    });
+    sent
+}
+
+#[test]
+fn two_classes_share_a_note_or_a_gate() {
+    let note = |velocity| Message::Note { channel: 0, key: 60, velocity };
+    let gate = |on| Message::Gate { channel: 0, number: 60, on };
+    for (mode, on, off) in [(MidiMode::Note, note(64), note(0)), (MidiMode::Gate, gate(true), gate(false))] {
+        let mapping = Mapping { mode, channel: 1, number: 60 };
+        let mappings = ["class 0", "class 1"].map(|name| (name.to_owned(), mapping));
+        let mut map = MidiMap::new(&classes(2), &mappings.into());
+        let mut sounding = Sounding::default();
+        let mut heard = |active: &[usize]| heard(&mut map, &mut sounding, active);
+        // One hands it on to the other, in both directions.
+        assert_eq!(heard(&[0]), [on]);
+        assert_eq!(heard(&[1]), [off, on]);
+        assert_eq!(heard(&[0]), [off, on]);
+        // Both hold it: it ends with the last, whichever that is.
+        assert_eq!(heard(&[0, 1]), []);
+        assert_eq!(heard(&[1]), []);
+        assert_eq!(heard(&[0, 1]), []);
+        assert_eq!(heard(&[0]), []);
+        assert_eq!(heard(&[0, 1]), []);
+        assert_eq!(heard(&[]), [off]);
+    }
+}
+
 #[test]
 fn release_ends_exactly_what_is_held() {
     let mut sounding = Sounding::default();
