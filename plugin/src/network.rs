@@ -108,7 +108,7 @@ impl Sender {
         }
         let published = &instance.published;
         let mode = published.mode();
-        if self.mode != Some(mode) || due(self.status_sent, STATUS_EVERY) {
+        if mode != Mode::Inactive && (self.mode != Some(mode) || due(self.status_sent, STATUS_EVERY)) {
             self.mode = Some(mode);
             self.status_sent = Some(now);
             let late = published.late_windows.load(Ordering::Relaxed);
@@ -182,12 +182,15 @@ impl Sender {
             }
             outcome => outcome,
         };
-        if let Err(error) = outcome {
-            self.in_trouble(match error.kind() {
-                ErrorKind::ConnectionRefused => format!("Nothing listens at {address}."),
-                _ => format!("OSC to {address} is lost: {error}."),
-            });
+        let Err(error) = outcome else { return };
+        if !matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::WouldBlock) {
+            // A socket keeps the route of the network in which it was opened: another network needs another.
+            self.socket = None;
         }
+        self.in_trouble(match error.kind() {
+            ErrorKind::ConnectionRefused => format!("Nothing listens at {address}."),
+            _ => format!("OSC to {address} is lost: {error}."),
+        });
     }
 
     fn in_trouble(&mut self, sentence: String) {
@@ -219,3 +222,6 @@ fn open(address: SocketAddr) -> std::io::Result<UdpSocket> {
     socket.connect(address)?;
     Ok(socket)
 }
+
+#[cfg(test)]
+mod tests;
