@@ -155,6 +155,7 @@ impl NiceEguiApp for Panel {
         let setter = context.param_setter();
         let snapshot = self.snapshot();
         let instance = Arc::clone(&self.instance);
+        let page_before = self.page;
         let margin = egui::Frame::new().fill(theme::BACKGROUND).inner_margin(14);
         egui::Panel::bottom("status").frame(margin).show_separator_line(false).show(ui, |ui| {
             status::show(ui, &instance, &snapshot, &mut self.midi_seen);
@@ -167,6 +168,9 @@ impl NiceEguiApp for Panel {
             now::meter(ui, &instance, &setter);
             self.pages(ui);
         });
+        if page_before == Page::Settings && self.page != Page::Settings {
+            self.osc.leave(&instance.params.settings);
+        }
         let sides = egui::Margin { left: 14, right: 14, top: 0, bottom: 0 };
         let around = egui::Frame::new().fill(theme::BACKGROUND).inner_margin(sides);
         let page = egui::Frame::new().fill(theme::SURFACE).corner_radius(8).inner_margin(12);
@@ -198,6 +202,7 @@ impl NiceEguiApp for Panel {
 
     fn editor_closed(&mut self) {
         self.context = None;
+        self.osc.leave(&self.instance.params.settings);
         self.instance.panel_open.store(false, Ordering::Relaxed);
     }
 

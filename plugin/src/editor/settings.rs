@@ -6,7 +6,7 @@ use nice_plug::prelude::{BoolParam, Enum, EnumParam, FloatParam, ParamSetter};
 use super::theme;
 use crate::instance::Instance;
 use crate::params::SmoothingKind;
-use crate::state::{LONGEST_NAME, OscTarget, Snapshot};
+use crate::state::{LONGEST_NAME, OscTarget, SharedSettings, Snapshot};
 
 /// What is being typed.
 #[derive(Debug, Default)]
@@ -15,6 +15,26 @@ pub struct OscEntry {
     target: OscTarget,
     /// The settings these were copied from.
     revision: Option<u64>,
+}
+
+impl OscEntry {
+    /// Puts what was typed into the settings, where it differs, can be a target, and nobody changed them since.
+    pub fn commit(&self, shared: &SharedSettings) {
+        let now = shared.snapshot();
+        let differs = self.target != now.settings.osc || self.name != now.settings.name;
+        if self.revision == Some(now.revision) && differs && !self.target.host.trim().is_empty() {
+            shared.change(|settings| {
+                settings.osc.clone_from(&self.target);
+                settings.name.clone_from(&self.name);
+            });
+        }
+    }
+
+    /// The player left the page: what was typed is committed, and what could not be is forgotten.
+    pub fn leave(&mut self, shared: &SharedSettings) {
+        self.commit(shared);
+        self.revision = None;
+    }
 }
 
 /// The page.
@@ -69,13 +89,9 @@ fn osc(ui: &mut Ui, instance: &Instance, snapshot: &Snapshot, setter: &ParamSett
         let name = ui.add(TextEdit::singleline(&mut entry.name).desired_width(200.0).char_limit(LONGEST_NAME));
         ui.end_row();
         slider(ui, &instance.params.probs_hz, setter, "Probabilities");
-        let left = host.lost_focus() || name.lost_focus() || (port.changed() && !port.dragged()) || port.drag_stopped();
-        let changed = entry.target != snapshot.settings.osc || entry.name != snapshot.settings.name;
-        if left && changed && !entry.target.host.trim().is_empty() {
-            instance.params.settings.change(|settings| {
-                settings.osc.clone_from(&entry.target);
-                settings.name.clone_from(&entry.name);
-            });
+        // Not at every digit of a port: each would be a target.
+        if [&host, &name, &port].iter().any(|field| field.lost_focus()) || port.drag_stopped() {
+            entry.commit(&instance.params.settings);
         }
     });
     ui.label(RichText::new("Where the host tells the track's name, that one is used.").color(theme::DIM).small());
@@ -117,5 +133,40 @@ fn choice<T: Enum + PartialEq + 'static>(ui: &mut Ui, param: &EnumParam<T>, sett
         setter.begin_set_parameter(param);
         setter.set_parameter(param, T::from_index(chosen));
         setter.end_set_parameter(param);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(shared: &SharedSettings, host: &str) -> OscEntry {
+        let target = OscTarget { host: host.into(), port: 9001 };
+        OscEntry { name: "typed".into(), target, revision: Some(shared.revision()) }
+    }
+
+    #[test]
+    fn what_was_typed_is_kept_when_the_page_is_left() {
+        let shared = SharedSettings::default();
+        typed(&shared, "mixer.local").leave(&shared);
+        let settings = shared.snapshot().settings;
+        assert_eq!((settings.osc.host.as_str(), settings.osc.port), ("mixer.local", 9001));
+        assert_eq!(settings.name, "typed");
+    }
+
+    #[test]
+    fn what_is_no_target_or_out_of_date_is_not() {
+        let shared = SharedSettings::default();
+        let before = shared.snapshot().settings;
+        let mut blank = typed(&shared, " ");
+        blank.leave(&shared);
+        assert_eq!(blank.revision, None, "the page shows what is in force again");
+        // A project was restored meanwhile.
+        let stale = typed(&shared, "mixer.local");
+        shared.change(|_| {});
+        stale.commit(&shared);
+        OscEntry::default().commit(&shared);
+        let after = shared.snapshot().settings;
+        assert_eq!((after.osc, after.name), (before.osc, before.name));
     }
 }
