@@ -134,7 +134,7 @@ impl Audio {
     fn recognise(&self) {
         let controls = self.instance.controls();
         let mut engine = lock(&self.instance.engine);
-        service::guarded(&self.instance, || engine.drain(&controls, Mode::Offline));
+        service::guarded(&self.instance, &mut engine, |engine| engine.drain(&controls, Mode::Offline));
     }
 
     /// Gives the host what came in and what is due, in the order of time.

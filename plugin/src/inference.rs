@@ -23,6 +23,9 @@ const REPORT_ROOM: usize = 4096;
 const PIECE: usize = 512;
 /// More than so many seconds waiting is late: what is older than the newest half is dropped.
 const LATE_S: f64 = 0.5;
+/// After so long a worker lets go of the engine, however much waits: what is late is dropped between two slices,
+/// and whoever needs the engine gets it.
+const SLICE: Duration = Duration::from_millis(20);
 /// Over so many seconds of sound the load is averaged.
 const LOAD_WINDOW_S: f64 = 1.0;
 
@@ -66,8 +69,8 @@ pub struct Engine {
     hearing: Option<Hearing>,
     recognizer: Option<Recognizer>,
     outlet: Outlet,
-    /// What the recognizer was told last.
-    policy: Option<Policy>,
+    /// What the recognizer was told last, and the mode that the latency was published for.
+    told: Option<(Policy, Mode)>,
     sample_rate: f64,
     largest_block: usize,
     piece: Vec<f32>,
@@ -101,7 +104,7 @@ impl Engine {
             hearing: None,
             recognizer: None,
             outlet,
-            policy: None,
+            told: None,
             sample_rate: 0.0,
             largest_block: 0,
             piece: vec![0.0; PIECE],
@@ -142,9 +145,8 @@ impl Engine {
         model: u64,
     ) -> Option<Recognizer> {
         self.install_map(map);
-        self.policy = None;
-        let at = self.hearing.as_ref().map_or(0, |hearing| hearing.sound.position());
-        self.outlet.fall_silent(at);
+        self.told = None;
+        self.outlet.fall_silent(self.position());
         self.outlet.task = card.map_or(Task::Technique, |card| card.task);
         self.outlet.none = card.and_then(Card::none_class);
         self.outlet.last = self.outlet.silence();
@@ -157,9 +159,22 @@ impl Engine {
 
     /// Takes another MIDI map. What the old one held ends.
     pub fn install_map(&mut self, map: MidiMap) {
-        let at = self.hearing.as_ref().map_or(0, |hearing| hearing.sound.position());
-        self.outlet.send(at, Message::Release);
+        self.outlet.send(self.position(), Message::Release);
         self.outlet.map = map;
+    }
+
+    /// Recognising failed inside: what was decided ends, for the panel, OSC and MIDI alike.
+    pub fn give_up(&mut self) {
+        let at = self.position();
+        self.outlet.send(at, Message::Release);
+        self.outlet.map.forget();
+        self.outlet.fall_silent(at);
+    }
+
+    /// Samples that wait.
+    #[must_use]
+    pub fn backlog(&self) -> usize {
+        self.hearing.as_ref().map_or(0, |hearing| hearing.sound.backlog())
     }
 
     /// Whether sound or a reset waits.
@@ -168,7 +183,12 @@ impl Engine {
         self.hearing.as_ref().is_some_and(|hearing| hearing.sound.backlog() > 0 || hearing.sound.is_reset())
     }
 
-    /// Recognises all sound that waits. In worker mode, too much of it is dropped down to the newest first.
+    fn position(&self) -> u64 {
+        self.hearing.as_ref().map_or(0, |hearing| hearing.sound.position())
+    }
+
+    /// Recognises the sound that waits: offline all of it; in worker mode what a slice of time allows, after too
+    /// much of it was dropped down to the newest, and no more once another mode is on.
     ///
     /// # Errors
     /// The network's own; the sound counts as heard.
@@ -179,6 +199,7 @@ impl Engine {
         }
         let Some(hearing) = &mut self.hearing else { return Ok(()) };
         let mut outcome = Ok(());
+        let began = Instant::now();
         while let Some(piece) = hearing.sound.next(&mut self.piece) {
             let start = Instant::now();
             let heard = match (piece, &mut self.recognizer) {
@@ -189,7 +210,13 @@ impl Engine {
                     self.outlet.fall_silent(position);
                     recognizer.as_mut().map_or(Ok(()), Recognizer::reset)
                 }
-                (Piece::Gap(samples), Some(recognizer)) => recognizer.skip(samples),
+                (Piece::Gap(samples), Some(recognizer)) => {
+                    self.outlet
+                        .published
+                        .late_windows
+                        .fetch_add(hops(recognizer, samples, self.sample_rate), Ordering::Relaxed);
+                    recognizer.skip(samples)
+                }
                 (Piece::Sound(length), Some(recognizer)) => {
                     let base = hearing.base;
                     recognizer.push(&self.piece[..length], |decision| self.outlet.decide(decision, base))
@@ -201,21 +228,25 @@ impl Engine {
                 let share = self.load.add(start.elapsed(), length as f64 / self.sample_rate);
                 self.outlet.published.load.set(share);
             }
+            if mode == Mode::Worker && (began.elapsed() > SLICE || self.outlet.published.mode() != Mode::Worker) {
+                break;
+            }
         }
         outcome
     }
 
     fn take_controls(&mut self, controls: &Controls, mode: Mode) {
         if let Some(recognizer) = &mut self.recognizer
-            && self.policy != Some(controls.policy)
+            && self.told != Some((controls.policy, mode))
         {
-            self.policy = Some(controls.policy);
-            recognizer.set_policy(&controls.policy);
+            if self.told.is_none_or(|(policy, _)| policy != controls.policy) {
+                recognizer.set_policy(&controls.policy);
+            }
+            self.told = Some((controls.policy, mode));
             self.outlet.published.latency_ms.set(latency_ms(recognizer, mode, self.largest_block, self.sample_rate));
         }
         if self.outlet.midi_was_on && !controls.midi_on {
-            let at = self.hearing.as_ref().map_or(0, |hearing| hearing.sound.position());
-            self.outlet.send(at, Message::Release);
+            self.outlet.send(self.position(), Message::Release);
             self.outlet.map.forget();
         }
         self.outlet.midi_was_on = controls.midi_on;
@@ -229,13 +260,17 @@ impl Engine {
         }
         let lost = hearing.sound.drop_to_newest(most / 2);
         let Some(recognizer) = &mut self.recognizer else { return Ok(()) };
-        let card = recognizer.card();
-        let hop = card.hop() as f64 * self.sample_rate / f64::from(card.sample_rate);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small positive count")]
-        let windows = (lost as f64 / hop).ceil() as u64;
-        self.outlet.published.late_windows.fetch_add(windows, Ordering::Relaxed);
+        self.outlet.published.late_windows.fetch_add(hops(recognizer, lost, self.sample_rate), Ordering::Relaxed);
         recognizer.skip(lost)
     }
+}
+
+/// How many decisions so many samples of input would have led to.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small positive count")]
+fn hops(recognizer: &Recognizer, samples: u64, sample_rate: f64) -> u64 {
+    let card = recognizer.card();
+    let hop = card.hop() as f64 * sample_rate / f64::from(card.sample_rate);
+    (samples as f64 / hop).ceil() as u64
 }
 
 /// From a sound to the message about it, in ms: what the recognizer needs, and in worker mode the wait for the

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use ringbuf::HeapCons;
@@ -38,10 +39,39 @@ pub struct Notices {
     pub model: Option<String>,
     /// What went wrong while recognising.
     pub inference: Option<String>,
+    /// When it was seen last, where it may pass by itself.
+    pub inference_seen: Option<Instant>,
     /// Why OSC does not arrive, as far as this side can know.
     pub osc: Option<String>,
     /// The name in OSC addresses; empty before the first message.
     pub osc_name: String,
+}
+
+impl Notices {
+    /// An error is shown for so long after it was seen last.
+    const ERROR_SHOWN: Duration = Duration::from_secs(5);
+
+    /// The network failed at a step; the next may do.
+    pub fn fail(&mut self, sentence: String) {
+        (self.inference, self.inference_seen) = (Some(sentence), Some(Instant::now()));
+    }
+
+    /// Recognising is over until something changes.
+    pub fn break_down(&mut self, sentence: String) {
+        (self.inference, self.inference_seen) = (Some(sentence), None);
+    }
+
+    /// Recognising starts afresh.
+    pub fn recover(&mut self) {
+        (self.inference, self.inference_seen) = (None, None);
+    }
+
+    /// Drops an error that has not come again.
+    pub fn age(&mut self) {
+        if self.inference_seen.is_some_and(|seen| seen.elapsed() > Self::ERROR_SHOWN) {
+            self.recover();
+        }
+    }
 }
 
 /// What the network thread alone uses.

@@ -8,7 +8,9 @@
 //! - Sound passes bit for bit and without latency.
 //! - In worker mode `process` allocates nothing, takes no lock and waits for nobody.
 //! - Offline and live give the same decisions with the same stamps where nothing was dropped.
-//! - No thread of this library outlives its last instance.
+//! - No thread that touches an instance outlives it. What may outlive the last one is a thread that lists a
+//!   folder for the panel or asks the system for a host's address: it owns what it works on, and nobody waits for
+//!   it. For its sake the library stays loaded, as far as the system allows (see `build.rs`).
 
 mod audio;
 mod editor;
@@ -25,6 +27,7 @@ pub mod state;
 mod stream;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use nice_plug::prelude::*;
 
@@ -110,6 +113,7 @@ impl Plugin for Tocco {
         _context: &mut impl ActivateContext<Self>,
     ) -> bool {
         self.disconnect();
+        self.instance.panics.store(0, Ordering::Relaxed);
         let mode = if config.process_mode == ProcessMode::Offline { Mode::Offline } else { Mode::Worker };
         self.audio = Some(Audio::new(&self.instance, config, mode, std::mem::take(&mut self.sounding)));
         {
@@ -118,7 +122,7 @@ impl Plugin for Tocco {
             // Here and now, so that the first sample after a project opens, or of a bounce, is recognised.
             loader::refresh(&self.instance, &mut slot);
         }
-        loader::resolve(&self.instance, false);
+        loader::resolve(&self.instance);
         self.instance.published.sample_rate.set(config.sample_rate);
         self.instance.published.set_mode(mode);
         self.instance.join();

@@ -6,7 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, Weak};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use tocco_models::{Model, Recognizer, library};
@@ -54,6 +56,7 @@ pub fn refresh(instance: &Instance, slot: &mut Slot) {
     if slot.sample_rate.is_none() && !instance.panel_open.load(Ordering::Relaxed) {
         return;
     }
+    lock(&instance.notices).age();
     let revision = instance.params.settings.revision();
     let mut new_mappings = false;
     if instance.try_again.swap(false, Ordering::AcqRel) {
@@ -95,7 +98,7 @@ fn choose(instance: &Instance, slot: &mut Slot, snapshot: &Snapshot) {
             instance.panics.store(0, Ordering::Relaxed);
             let mut notices = lock(&instance.notices);
             notices.model = None;
-            notices.inference = None;
+            notices.recover();
         }
         Err(sentence) => {
             match instance.model.load_full() {
@@ -119,15 +122,22 @@ fn choose(instance: &Instance, slot: &mut Slot, snapshot: &Snapshot) {
 fn build(instance: &Instance, slot: &mut Slot) {
     let loaded = instance.model.load_full();
     slot.built = loaded.as_ref().map(|loaded| (loaded.number, slot.activations));
+    // The sentence about a panic outlives the restart that follows it.
+    let is_restart = instance.broken.load(Ordering::Relaxed) && instance.panics.load(Ordering::Relaxed) > 0;
     let policy = instance.params.policy();
     let recognizer = loaded.as_ref().zip(slot.sample_rate).and_then(|(loaded, rate)| {
         let built = catch_unwind(AssertUnwindSafe(|| Recognizer::new(&loaded.model, rate, &policy)));
         let sentence = match built {
-            Ok(Ok(recognizer)) => return Some(recognizer),
+            Ok(Ok(recognizer)) => {
+                if !is_restart {
+                    lock(&instance.notices).recover();
+                }
+                return Some(recognizer);
+            }
             Ok(Err(error)) => error.to_string(),
             Err(_) => "The model makes the network engine fail.".to_owned(),
         };
-        lock(&instance.notices).inference = Some(sentence);
+        lock(&instance.notices).break_down(sentence);
         None
     });
     let card = loaded.as_ref().map(|loaded| loaded.model.card());
@@ -184,45 +194,80 @@ impl Key {
     }
 }
 
-/// Which OSC target was dealt with, and when where its name was not known.
+/// What is known of the OSC target's host.
 #[derive(Debug, Default)]
 pub struct Resolved {
+    /// The target that is dealt with, or looked up now.
     target: Option<OscTarget>,
+    /// When its name was not known.
     failed: Option<Instant>,
+    /// Where the answer of a lookup that is under way arrives.
+    answer: Option<Receiver<Address>>,
 }
 
-/// Finds the address of the OSC target where the settings name another one. A name may take seconds to
-/// resolve: with `may_wait` false only addresses and `localhost` are dealt with, and a lookup that is under way
-/// is not waited for.
-pub fn resolve(instance: &Instance, may_wait: bool) {
-    let mut resolved = match instance.resolved.try_lock() {
-        Ok(resolved) => resolved,
-        Err(_) if !may_wait => return,
-        Err(_) => lock(&instance.resolved),
-    };
+type Address = Result<SocketAddr, String>;
+
+/// Finds the address of the OSC target where the settings name another one. Never waits: a name may take half
+/// a minute to resolve, so that is done on a thread of its own and its answer taken by a later call.
+pub fn resolve(instance: &Instance) {
+    resolve_with(instance, look_up);
+}
+
+fn resolve_with(instance: &Instance, look_up: fn(&str, u16) -> Address) {
+    let mut resolved = lock(&instance.resolved);
     let target = instance.params.settings.snapshot().settings.osc;
     let again = resolved.failed.is_some_and(|failed| failed.elapsed() > LOOKUP_AGAIN_AFTER);
-    if resolved.target.as_ref() == Some(&target) && !again {
-        return;
-    }
-    let host = target.host.trim();
-    let literal = if host.eq_ignore_ascii_case("localhost") {
-        Some(IpAddr::V4(Ipv4Addr::LOCALHOST))
+    let known = if again || resolved.target.as_ref() != Some(&target) {
+        let known = literal(&target);
+        *resolved = Resolved { target: Some(target.clone()), ..Resolved::default() };
+        if known.is_none() {
+            resolved.answer = Some(start_lookup(target, look_up));
+        }
+        known.map(Ok)
     } else {
-        host.trim_matches(['[', ']']).parse().ok()
+        resolved.answer.as_ref().and_then(|answer| match answer.try_recv() {
+            Ok(address) => Some(address),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => {
+                Some(Err(format!("The host «{}» can't be looked up: the system starts no thread.", target.host)))
+            }
+        })
     };
-    let address = match literal {
-        Some(ip) => Ok(SocketAddr::new(ip, target.port)),
-        None if !may_wait => return,
-        None => lookup(host, target.port),
-    };
-    resolved.failed = address.is_err().then(Instant::now);
-    instance.target.store(Some(Arc::new(Target { address })));
-    resolved.target = Some(target);
+    if let Some(address) = known {
+        resolved.answer = None;
+        resolved.failed = address.is_err().then(Instant::now);
+        instance.target.store(Some(Arc::new(Target { address })));
+    }
 }
 
-fn lookup(host: &str, port: u16) -> Result<SocketAddr, String> {
+/// The address of a host that needs no lookup.
+fn literal(target: &OscTarget) -> Option<SocketAddr> {
+    let host = target.host.trim();
+    let ip = if host.eq_ignore_ascii_case("localhost") {
+        IpAddr::V4(Ipv4Addr::LOCALHOST)
+    } else {
+        host.trim_matches(['[', ']']).parse().ok()?
+    };
+    Some(SocketAddr::new(ip, target.port))
+}
+
+/// Asks the system on a thread that knows nothing but the name: nobody waits for it, it may outlive the instance,
+/// and an answer that nobody wants any more is dropped.
+fn start_lookup(target: OscTarget, look_up: fn(&str, u16) -> Address) -> Receiver<Address> {
+    let (answer, receiver) = sync_channel(1);
+    let work = move || {
+        let _ = answer.send(look_up(target.host.trim(), target.port));
+    };
+    // Where no thread starts, the channel is closed, and that is the answer.
+    let _ = thread::Builder::new().name("tocco-lookup".into()).spawn(work);
+    receiver
+}
+
+fn look_up(host: &str, port: u16) -> Address {
     let unknown = |reason: String| format!("The host «{host}» is not known ({reason}): check its name.");
     let mut addresses = (host, port).to_socket_addrs().map_err(|error| unknown(error.to_string()))?;
     addresses.next().ok_or_else(|| unknown("no address".into()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -162,7 +162,7 @@ impl Published {
         }
     }
 
-    /// Another mode; only by (de)activation.
+    /// Another mode: by (de)activation, and by the audio thread where it sees the host render.
     pub fn set_mode(&self, mode: Mode) {
         self.mode.store(mode as u8, Ordering::Release);
     }

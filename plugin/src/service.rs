@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, RwLock, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use crate::inference::Engine;
 use crate::instance::{Instance, lock};
 use crate::loader;
 use crate::network;
@@ -163,19 +164,21 @@ fn recognise(shared: &Shared, instance: &Instance) -> bool {
     if !is_mine || !engine.is_waiting() {
         return false;
     }
-    guarded(instance, || engine.drain(&instance.controls(), Mode::Worker));
+    guarded(instance, &mut engine, |engine| engine.drain(&instance.controls(), Mode::Worker));
     true
 }
 
-/// Runs the recognizer; what it throws or fails with goes to the panel. After a second panic it stays off.
-pub fn guarded(instance: &Instance, work: impl FnOnce() -> tocco_models::Result<()>) {
+/// Runs the recognizer; what it throws or fails with goes to the panel. After a panic nothing that was decided
+/// stays held; after a second one recognising stays off.
+pub fn guarded(instance: &Instance, engine: &mut Engine, work: impl FnOnce(&mut Engine) -> tocco_models::Result<()>) {
     if instance.broken.load(Ordering::Relaxed) {
         return;
     }
-    let sentence = match catch_unwind(AssertUnwindSafe(work)) {
+    let sentence = match catch_unwind(AssertUnwindSafe(|| work(engine))) {
         Ok(Ok(())) => return,
-        Ok(Err(error)) => error.to_string(),
+        Ok(Err(error)) => return lock(&instance.notices).fail(error.to_string()),
         Err(panic) => {
+            engine.give_up();
             let panics = instance.panics.fetch_add(1, Ordering::Relaxed) + 1;
             instance.broken.store(true, Ordering::Relaxed);
             let reason = panic
@@ -187,7 +190,7 @@ pub fn guarded(instance: &Instance, work: impl FnOnce() -> tocco_models::Result<
             format!("Recognising failed inside ({reason}); {then}.")
         }
     };
-    lock(&instance.notices).inference = Some(sentence);
+    lock(&instance.notices).break_down(sentence);
 }
 
 fn send(shared: &Shared) {
@@ -212,7 +215,7 @@ fn load(shared: &Shared) {
             if shared.is_member(instance) {
                 loader::refresh(instance, &mut slot);
                 drop(slot);
-                loader::resolve(instance, true);
+                loader::resolve(instance);
             }
         }
         LOADER

@@ -32,6 +32,7 @@ impl Rig {
 
 fn rig(mapping: Mapping) -> Rig {
     let published = Arc::new(Published::default());
+    published.set_mode(Mode::Worker);
     let (mut engine, reports) = Engine::new(Arc::clone(&published));
     let model = Model::from_bytes(library::TECHNIQUES).unwrap();
     let (input, output) = sound(sound_room(RATE, BLOCK));
@@ -64,6 +65,13 @@ fn push(rig: &mut Rig, blocks: usize) {
     }
 }
 
+/// All that waits, slice by slice.
+fn work(rig: &mut Rig) {
+    while rig.engine.is_waiting() {
+        rig.engine.drain(&CONTROLS(true), Mode::Worker).unwrap();
+    }
+}
+
 /// The stamps of the messages that wait for the audio thread.
 fn stamps(rig: &mut Rig) -> Vec<u64> {
     std::iter::from_fn(|| rig.ends.midi.try_pop())
@@ -77,14 +85,14 @@ fn a_worker_that_is_late_drops_to_the_newest_counts_it_and_keeps_its_place() {
     let mut rig = rig(FOLLOW);
     // 0.32 s wait: not late.
     push(&mut rig, 30);
-    rig.engine.drain(&CONTROLS(true), Mode::Worker).unwrap();
+    work(&mut rig);
     assert_eq!(rig.published.late_windows.load(Ordering::Relaxed), 0);
     let hops = rig.published.hops.load(Ordering::Relaxed);
     rig.expect_hops(hops, 30);
     stamps(&mut rig);
     // 0.85 s wait.
     push(&mut rig, 80);
-    rig.engine.drain(&CONTROLS(true), Mode::Worker).unwrap();
+    work(&mut rig);
     let late = rig.published.late_windows.load(Ordering::Relaxed);
     let kept = late_limit(RATE, BLOCK) / 2;
     rig.expect_hops(late, 80 - kept / BLOCK);
@@ -92,6 +100,28 @@ fn a_worker_that_is_late_drops_to_the_newest_counts_it_and_keeps_its_place() {
     let stamps = stamps(&mut rig);
     assert!(!stamps.is_empty() && stamps.iter().all(|&at| at >= newest_half && at < 110 * BLOCK as u64), "{stamps:?}");
     rig.expect_hops(rig.published.hops.load(Ordering::Relaxed) - hops, kept / BLOCK);
+}
+
+#[test]
+fn sound_that_found_no_room_counts_as_late() {
+    let mut rig = rig(FOLLOW);
+    push(&mut rig, 20);
+    rig.input.leave_out(100 * BLOCK);
+    push(&mut rig, 1);
+    work(&mut rig);
+    rig.expect_hops(rig.published.late_windows.load(Ordering::Relaxed), 100);
+}
+
+#[test]
+fn the_latency_is_that_of_the_mode() {
+    let mut rig = rig(FOLLOW);
+    let mut latency_in = |mode| {
+        rig.engine.drain(&CONTROLS(true), mode).unwrap();
+        f64::from(rig.published.latency_ms.get())
+    };
+    let (worker, offline, again) = (latency_in(Mode::Worker), latency_in(Mode::Offline), latency_in(Mode::Worker));
+    let wait_ms = 1.0 + 1000.0 * BLOCK as f64 / RATE;
+    assert!((worker - offline - wait_ms).abs() < 0.01 && worker == again, "{worker}, {offline}, {again} ms");
 }
 
 #[test]
