@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Makes phrase.flac and phrase.csv: a line for double bass, bowed, then plucked, and the truth about it.
 
-Needs fluidsynth, ffmpeg and the sound font FluidR3_GM.sf2 (Debian: fluidsynth ffmpeg fluid-soundfont-gm).
-Python's own library is enough.  Run it in this folder:  ./make_phrase.py [path/to/FluidR3_GM.sf2]
+Needs fluidsynth, ffmpeg and the sound font MuseScore_General_Full.sf3 (Debian: fluidsynth ffmpeg
+musescore-general-soundfont).
+Python's own library is enough.  Run it in this folder:  ./make_phrase.py [path/to/sound font]
 
 The truth comes from the score and from the envelope, nothing else:
 - `silence`: the RMS of the 50 ms around the moment lies below -60 dBFS;
@@ -21,9 +22,9 @@ import tempfile
 import wave
 
 HERE = pathlib.Path(__file__).resolve().parent
-SOUND_FONT = "/usr/share/sounds/sf2/FluidR3_GM.sf2"
+SOUND_FONT = "/usr/share/sounds/sf3/MuseScore_General_Full.sf3"
 RATE = 48_000
-PEAK = 0.35  # -9 dBFS
+PEAK = 0.14  # -17 dBFS: louder would make a larger file
 SILENCE_DBFS = -60.0
 WINDOW_S = 0.05
 GRID_S = 0.01
@@ -35,28 +36,28 @@ PROGRAM = {"bowed": CONTRABASS, "plucked": PIZZICATO_STRINGS}
 
 # technique, start in seconds, length in seconds, MIDI key, velocity
 SCORE = [
-    ("bowed", 1.00, 1.40, 38, 84),
-    ("bowed", 2.40, 0.80, 41, 78),
-    ("bowed", 3.20, 0.80, 43, 88),
-    ("bowed", 4.00, 1.60, 45, 96),
-    ("bowed", 5.60, 0.60, 43, 84),
-    ("bowed", 6.20, 0.60, 40, 80),
-    ("bowed", 6.80, 1.80, 38, 90),
-    ("bowed", 9.40, 1.00, 33, 92),
-    ("bowed", 10.40, 1.60, 31, 96),
-    ("plucked", 14.00, 0.70, 38, 96),
-    ("plucked", 14.70, 0.70, 41, 90),
-    ("plucked", 15.40, 0.70, 43, 98),
-    ("plucked", 16.10, 0.70, 45, 104),
-    ("plucked", 16.80, 0.35, 48, 100),
-    ("plucked", 17.15, 0.35, 45, 92),
-    ("plucked", 17.50, 0.70, 43, 100),
-    ("plucked", 18.20, 0.70, 41, 94),
-    ("plucked", 18.90, 1.20, 38, 108),
-    ("plucked", 21.00, 0.50, 33, 104),
-    ("plucked", 21.50, 0.50, 36, 98),
-    ("plucked", 22.00, 0.50, 38, 102),
-    ("plucked", 22.50, 1.50, 31, 112),
+    ("bowed", 1.00, 1.00, 36, 90),
+    ("bowed", 2.00, 1.00, 39, 82),
+    ("bowed", 3.00, 2.00, 43, 94),
+    ("bowed", 5.00, 0.70, 41, 80),
+    ("bowed", 5.70, 0.70, 39, 86),
+    ("bowed", 6.40, 0.70, 38, 78),
+    ("bowed", 7.10, 1.60, 36, 92),
+    ("bowed", 9.50, 1.50, 34, 96),
+    ("bowed", 11.00, 1.50, 29, 88),
+    ("plucked", 14.20, 0.60, 36, 98),
+    ("plucked", 14.80, 0.60, 43, 92),
+    ("plucked", 15.40, 0.60, 39, 100),
+    ("plucked", 16.00, 0.60, 43, 94),
+    ("plucked", 16.60, 0.60, 34, 104),
+    ("plucked", 17.20, 0.60, 41, 96),
+    ("plucked", 17.80, 0.60, 38, 100),
+    ("plucked", 18.40, 0.60, 41, 92),
+    ("plucked", 19.00, 1.40, 36, 110),
+    ("plucked", 21.20, 0.80, 32, 102),
+    ("plucked", 22.00, 0.40, 34, 96),
+    ("plucked", 22.40, 0.40, 36, 100),
+    ("plucked", 22.80, 1.40, 29, 108),
 ]
 END_S = 26.0
 
