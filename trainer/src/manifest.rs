@@ -75,8 +75,8 @@ pub struct Manifest {
     pub path: PathBuf,
     /// Rows whose recording is there, in the file's order.
     pub rows: Vec<Row>,
-    /// Line of the row and the file that is not there.
-    pub missing: Vec<(u64, PathBuf)>,
+    /// The rows whose recording is not there, each after its line.
+    pub missing: Vec<(u64, Row)>,
 }
 
 impl Manifest {
@@ -100,15 +100,15 @@ impl Manifest {
             if row.path.is_file() {
                 manifest.rows.push(row);
             } else {
-                manifest.missing.push((line, row.path));
+                manifest.missing.push((line, row));
             }
         }
         if manifest.rows.is_empty() {
             let why = manifest.missing.first().map_or_else(
                 || "it has no rows".to_owned(),
-                |(line, file)| {
-                    let n = manifest.missing.len();
-                    format!("none of its {n} rows points to a file that is there (line {line}: {})", file.display())
+                |(line, row)| {
+                    let (n, file) = (manifest.missing.len(), row.path.display());
+                    format!("none of its {n} rows points to a file that is there (line {line}: {file})")
                 },
             );
             bail!("{}: the manifest holds no recordings: {why}", path.display());
@@ -122,7 +122,7 @@ impl Manifest {
         const NAMED: usize = 10;
         let at = self.path.display();
         let mut remarks: Vec<String> = (self.missing.iter().take(NAMED))
-            .map(|(line, file)| format!("{at}, line {line}: {} is not there; the row is skipped", file.display()))
+            .map(|(line, row)| format!("{at}, line {line}: {} is not there; the row is skipped", row.path.display()))
             .collect();
         if !self.missing.is_empty() {
             let (n, left) = (self.missing.len(), self.rows.len());

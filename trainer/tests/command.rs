@@ -4,6 +4,7 @@
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::io::Read as _;
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
@@ -237,6 +238,37 @@ fn evaluate_counts_recordings_and_hops_and_pools_folds() {
     let pooled: serde_json::Value = serde_json::from_str(&pooled.out).unwrap();
     assert_eq!(pooled["files"], report["files"], "two folds pooled are the whole");
     assert_eq!(pooled["frames"], report["frames"]);
+}
+
+/// What the model learnt from says nothing about it.
+#[test]
+fn evaluate_keeps_to_one_split_of_a_folder() {
+    let root = tempfile::tempdir().unwrap();
+    let model = model(root.path());
+    let data = root.path().join("data");
+    for (file, hz) in [
+        ("train/home/low/wrong.wav", HIGH_HZ),
+        ("train/home/unknown/a.wav", LOW_HZ),
+        ("val/home/low/wrong.wav", HIGH_HZ),
+        ("test/hall/high/a.wav", HIGH_HZ),
+        ("test/hall/low/a.wav", LOW_HZ),
+    ] {
+        write_wav(&data.join(file), RATE, &[&sine(RATE, hz, 0.3)]);
+    }
+    std::fs::write(data.join("test/stray.wav"), "in no class folder").unwrap();
+    std::fs::write(data.join("test/hall/low/letter.wav"), "Dear Anna,").unwrap();
+    let report = |split: &[&str]| -> serde_json::Value {
+        let paths =
+            ["evaluate".into(), "--json".into(), "--model".into(), model.clone(), "--data".into(), data.clone()];
+        let answer = common::tocco(paths.iter().map(|p| p.as_os_str()).chain(split.iter().map(OsStr::new))).ok();
+        serde_json::from_str(&answer.out).unwrap()
+    };
+    let test = report(&[]);
+    assert_eq!((&test["files"]["count"], &test["files"]["accuracy"]), (&2.into(), &1.0.into()), "{test}");
+    assert!(test["source"].as_str().unwrap().ends_with("data, split test"), "{test}");
+    assert_eq!(test["skipped"], 2, "the stray one and the letter");
+    let val = report(&["--split", "val"]);
+    assert_eq!((&val["files"]["count"], &val["files"]["accuracy"]), (&1.into(), &0.0.into()), "{val}");
 }
 
 #[test]

@@ -31,10 +31,10 @@ pub struct Args {
     /// Recordings and labels.
     #[arg(long, value_name = "FILE", conflicts_with = "data")]
     manifest: Option<PathBuf>,
-    /// Which part of the manifest.
+    /// Which part of the manifest, or of a folder that holds train, val and test.
     #[arg(long, value_enum, default_value = "test")]
     split: Split,
-    /// A folder CLASS/files instead of a manifest.
+    /// A folder CLASS/files or train|val|test/DATASET/CLASS/files instead of a manifest.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Write confusion.csv, confusion.svg, confusion-frames.csv, predictions.csv and report.json into this folder.
@@ -82,9 +82,9 @@ pub fn run(args: Args) -> Result<()> {
     let (predictions, model, source, skipped) = match &args.model {
         Some(model) => {
             let ear = Ear::open(model, args.engine, args.execution_provider)?;
-            let (wanted, source) = recordings(&args, &ear)?;
-            let (predictions, skipped) = predict(&ear, &wanted, args.gate_dbfs)?;
-            (predictions, ear.model.card().name.clone(), source, skipped)
+            let Chosen { wanted, source, skipped } = recordings(&args, &ear)?;
+            let (predictions, unusable) = predict(&ear, &wanted, args.gate_dbfs)?;
+            (predictions, ear.model.card().name.clone(), source, skipped + unusable)
         }
         None => {
             let pooled = Predictions::pool(&args.from_predictions)?;
@@ -128,24 +128,42 @@ pub fn run(args: Args) -> Result<()> {
 /// A recording and the index of its class.
 type Wanted = (PathBuf, usize);
 
-/// What is to be evaluated, and in words where it comes from.
-fn recordings(args: &Args, ear: &Ear) -> Result<(Vec<Wanted>, String)> {
-    let (labelled, source) = match (&args.manifest, &args.data) {
+/// What is to be evaluated.
+struct Chosen {
+    wanted: Vec<Wanted>,
+    /// In words, where it comes from.
+    source: String,
+    /// Recordings that should be among them but are missing or have no label.
+    skipped: usize,
+}
+
+/// What the options choose.
+fn recordings(args: &Args, ear: &Ear) -> Result<Chosen> {
+    let split = args.split;
+    let (labelled, source, skipped) = match (&args.manifest, &args.data) {
         (Some(path), _) => {
             let manifest = Manifest::read(path)?;
             for remark in manifest.remarks() {
                 super::remark(remark);
             }
-            let rows: Vec<_> = manifest.split(args.split).map(|r| (r.path.clone(), r.labels.clone())).collect();
-            (rows, format!("{}, split {}", path.display(), args.split.name()))
+            let rows: Vec<_> = manifest.split(split).map(|r| (r.path.clone(), r.labels.clone())).collect();
+            let missing = manifest.missing.iter().filter(|(_, row)| row.split == split).count();
+            (rows, format!("{}, split {}", path.display(), split.name()), missing)
         }
         (None, Some(folder)) => {
             let found = collect::collect(std::slice::from_ref(folder), &LabelFrom::Folder, &GroupBy::File)?;
             for (path, reason) in &found.skipped {
                 super::remark(format_args!("skipped {}: {reason}", path.display()));
             }
-            let rows = found.candidates.into_iter().map(|c| (c.path, vec![c.label])).collect();
-            (rows, folder.display().to_string())
+            // Folders that name the splits do so for all candidates: the others hold what the model learnt from.
+            let source = if found.candidates.iter().any(|c| c.split.is_some()) {
+                format!("{}, split {}", folder.display(), split.name())
+            } else {
+                folder.display().to_string()
+            };
+            let chosen = found.candidates.into_iter().filter(|c| c.split.is_none_or(|s| s == split));
+            let rows = chosen.map(|c| (c.path, vec![c.label])).collect();
+            (rows, source, found.skipped.len())
         }
         (None, None) => bail!("say what to evaluate on: --manifest FILE or --data DIR"),
     };
@@ -166,7 +184,7 @@ fn recordings(args: &Args, ear: &Ear) -> Result<(Vec<Wanted>, String)> {
         })?;
         wanted.push((path, class));
     }
-    Ok((wanted, source))
+    Ok(Chosen { wanted, source, skipped })
 }
 
 /// Hears every recording, in parallel. Those that can't be used are named and counted.
