@@ -155,7 +155,8 @@ fn shapes(card: &Card) -> Vec<Vec<usize>> {
 }
 
 impl Provider {
-    fn name(self) -> &'static str {
+    /// The word on the command line.
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Cpu => "cpu",
             Self::Cuda => "cuda",

@@ -43,8 +43,14 @@ impl Ear {
     /// Loads a model file, or one that comes with Tocco by its bare name (`techniques`, `instruments`).
     ///
     /// # Errors
-    /// The model is refused; the sentence names the file and the reason.
+    /// The model is refused; the sentence names the file and the reason. So is a provider that the engine does not
+    /// have, or a missing library of ONNX Runtime.
     pub fn open(model: &Path, engine: Engine, provider: Provider) -> Result<Self> {
+        anyhow::ensure!(
+            engine == Engine::Ort || provider == Provider::Cpu,
+            "--execution-provider {} needs --engine ort: tract runs on the processor only",
+            provider.name()
+        );
         let shipped = library::all().into_iter().find(|(name, _)| Path::new(name) == model && !model.exists());
         let loaded = match shipped {
             Some((name, bytes)) => {
@@ -53,6 +59,10 @@ impl Ear {
             }
             None => Model::load(model)?,
         };
+        if engine == Engine::Ort {
+            // What ONNX Runtime lacks is told once, not at every recording.
+            engine::ort_runner(model, provider)?;
+        }
         Ok(Self { model: loaded, path: model.to_path_buf(), engine, provider })
     }
 

@@ -4,6 +4,7 @@
 mod common;
 
 use std::path::Path;
+use std::process::Command;
 
 use common::{HIGH_HZ, LOW_HZ, RATE, graph, model, silent_mp3, sine, write_wav};
 use tocco_models::onnx::{encode, pb, with_card};
@@ -120,7 +121,7 @@ fn a_manifest_row_that_points_nowhere_is_named_and_the_rest_is_used() {
     .unwrap();
     let answer = tocco!("evaluate", "--model", model, "--manifest", manifest).ok();
     assert_says(&answer.err, &["m.csv, line 3", "gone.wav is not there", "1 rows point nowhere"]);
-    assert_says(&answer.out, &["accuracy 1.0000"]);
+    assert_says(&answer.out, &["accuracy 1.0000", "1 recordings were skipped"]);
 
     std::fs::write(&manifest, format!("{header}high/gone.wav,high,b,test,0.5,24000\n")).unwrap();
     let sentence = tocco!("evaluate", "--model", model, "--manifest", manifest).refusal();
@@ -209,6 +210,31 @@ fn what_is_no_recording_is_refused_and_the_others_are_told() {
     assert_eq!(answer.code, Some(1));
     assert_says(&answer.out, &["sound.wav", "low"]);
     assert_says(&answer.err, &["gone.wav", "letter.txt", "2 of 3 recordings"]);
+}
+
+#[test]
+fn an_engine_that_is_not_there_is_told_once() {
+    let root = tempfile::tempdir().unwrap();
+    let model = model(root.path());
+    good_folders(&root.path().join("data"));
+    let (data, sound) = (root.path().join("data"), root.path().join("data/low/1.wav"));
+    for words in [
+        tocco!("recognize", "--model", model, "--execution-provider", "cuda", sound).refusal(),
+        tocco!("evaluate", "--model", model, "--data", data, "--execution-provider", "cuda").refusal(),
+    ] {
+        assert_says(&words, &["--execution-provider cuda needs --engine ort"]);
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_tocco"))
+        .args(["evaluate", "--engine", "ort", "--model"])
+        .arg(&model)
+        .arg("--data")
+        .arg(&data)
+        .env("ORT_DYLIB_PATH", root.path().join("gone.so"))
+        .output()
+        .unwrap();
+    let words = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), words.lines().count()), (Some(1), 1), "{words}");
+    assert_says(&words, &["gone.so", "points to no library"]);
 }
 
 #[test]
