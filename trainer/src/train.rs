@@ -112,7 +112,7 @@ const FEWEST_STEPS: usize = 12;
 /// Share of the old average that a step leaves in the averaged weights.
 const AVERAGING: f32 = 0.998;
 
-/// Trains on a manifest and leaves a whole run in `out`.
+/// Trains on a manifest and leaves a whole run in `out`. An older run there is removed before the first step.
 ///
 /// # Errors
 /// Where the manifest can't be trained on, or a file of the run can't be written.
@@ -135,6 +135,7 @@ pub fn train(manifest: &Manifest, out: &Path, options: &Options, device: &Device
     let name = out.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
     let settings = Settings { name, classes, net, mean, deviation, data: manifest.sources(), options: options.clone() };
     let run = Run { folder: out.to_owned(), settings };
+    run.clear()?;
     run.save_settings()?;
     let mut trainer = Trainer::new(&run, &corpus, &scene, device);
     trainer.all_epochs()?;

@@ -17,7 +17,7 @@ pub struct Args {
     /// The manifest, as `tocco prepare` writes it
     #[arg(long)]
     manifest: PathBuf,
-    /// Folder of the run: checkpoints, settings, figures and the exported model.onnx
+    /// Folder of the run: checkpoints, settings, figures and the exported model.onnx; an older run there is replaced
     #[arg(long)]
     out: PathBuf,
     /// One class at a time with a trained `none`, or any number of instruments

@@ -21,6 +21,10 @@ use tocco_models::{DataSource, write_beside};
 use super::Options;
 use crate::net::{NetConfig, StreamTcn};
 
+/// What a training leaves beside `run.json`. The figures go first: nothing is exported without them.
+const OLDER_FILES: [&str; 7] =
+    ["figures.json", "model.onnx", "best.bpk", "last.json", "last.bpk", "last-average.bpk", "last-optimizer.bpk"];
+
 /// Everything that a run was started with, and what normalisation was measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
@@ -45,7 +49,7 @@ pub struct Settings {
 pub struct Figures {
     /// The logits are divided by this.
     pub temperature: f32,
-    /// Figures by name, e.g. `test/file_macro_recall`.
+    /// Figures by name, e.g. `test/file_recall/bowed`.
     pub metrics: BTreeMap<String, f64>,
 }
 
@@ -88,6 +92,26 @@ impl Run {
     /// Where the training has not ended.
     pub fn figures(&self) -> Result<Figures> {
         read_json(&self.folder.join("figures.json")).context("the training has not ended")
+    }
+
+    /// Removes what an older training left in the folder: its weights must never go out with other settings.
+    pub(super) fn clear(&self) -> Result<()> {
+        for name in OLDER_FILES {
+            let path = self.folder.join(name);
+            match std::fs::remove_file(&path) {
+                Ok(()) => {}
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+                Err(e) => {
+                    return Err(e).with_context(|| {
+                        format!(
+                            "{}: the file of an older training can't be removed: choose another --out",
+                            path.display()
+                        )
+                    });
+                }
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn save_settings(&self) -> Result<()> {

@@ -20,12 +20,14 @@ const LONGEST_FRAMES: usize = 800;
 const TOGETHER: usize = 16;
 
 /// How good the weights are on held-out recordings.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Score {
     /// Mean over the classes of the harmonic mean of precision and recall, per recording.
     pub macro_f1: f64,
     /// Mean over the classes other than `none` of the share of recordings that are recognised.
     pub macro_recall: f64,
+    /// Share of each class's recordings that are recognised; `None` where there is none of them.
+    pub recalls: Vec<Option<f64>>,
     /// Mean cross-entropy per recording.
     pub loss: f64,
 }
@@ -58,8 +60,13 @@ pub(super) fn final_figures(run: &Run, corpus: &Corpus, device: &Device) -> Resu
     let mut note = |split: &str, heard: &[Heard]| {
         let score = score(heard, settings);
         metrics.insert(format!("{split}/files"), heard.len() as f64);
-        metrics.insert(format!("{split}/file_macro_recall"), score.macro_recall);
+        metrics.insert(format!("{split}/file_macro_recall_without_none"), score.macro_recall);
         metrics.insert(format!("{split}/file_macro_f1"), score.macro_f1);
+        for (class, recall) in settings.classes.iter().zip(&score.recalls) {
+            if let Some(recall) = recall {
+                metrics.insert(format!("{split}/file_recall/{class}"), *recall);
+            }
+        }
     };
     note("val", &heard);
     if !corpus.test.is_empty() {
@@ -142,6 +149,7 @@ fn score(heard: &[Heard], settings: &Settings) -> Score {
         loss -= posterior[file.class];
     }
     let (mut f1, mut recall, mut present, mut notes) = (0.0, 0.0, 0.0, 0.0_f64);
+    let mut recalls = vec![None; classes];
     for (class, row) in table.iter().enumerate() {
         let there: f64 = row.iter().sum();
         if there == 0.0 {
@@ -150,6 +158,7 @@ fn score(heard: &[Heard], settings: &Settings) -> Score {
         let claimed: f64 = table.iter().map(|row| row[class]).sum();
         present += 1.0;
         f1 += 2.0 * row[class] / (there + claimed);
+        recalls[class] = Some(row[class] / there);
         if settings.classes[class] != NONE {
             notes += 1.0;
             recall += row[class] / there;
@@ -158,6 +167,7 @@ fn score(heard: &[Heard], settings: &Settings) -> Score {
     Score {
         macro_f1: f1 / f64::max(present, 1.0),
         macro_recall: recall / notes.max(1.0),
+        recalls,
         loss: loss / heard.len().max(1) as f64,
     }
 }
