@@ -200,24 +200,39 @@ fn class_folder(path: &Path, root: &Path, has_split: bool) -> Option<String> {
     folder.file_name()?.to_str().map(str::to_owned)
 }
 
-/// Whether the folder holds `train` and `val` or `test`, and no other folders: then those are the splits.
+/// Whether the folder holds `train` and `val` or `test`: then those are the splits. Hidden folders and macOS's
+/// leftovers in archives count for nothing.
+///
+/// # Errors
+/// The folder can't be read, or another one lies beside the splits: what it holds would have no side.
 fn names_splits(root: &Path) -> Result<bool> {
     if !root.is_dir() {
         return Ok(false);
     }
     let mut named = BTreeSet::new();
+    let mut others = BTreeSet::new();
     for entry in std::fs::read_dir(root).with_context(|| format!("{}: the folder can't be read", root.display()))? {
         let entry = entry?;
         let name = entry.file_name();
-        if !entry.path().is_dir() || name.to_string_lossy().starts_with('.') {
+        let word = name.to_string_lossy();
+        if !entry.path().is_dir() || word.starts_with('.') || word == "__MACOSX" {
             continue;
         }
-        match name.to_str().and_then(Split::parse) {
+        match Split::parse(&word) {
             Some(split) => named.insert(split),
-            None => return Ok(false),
+            None => others.insert(word.into_owned()),
         };
     }
-    Ok(named.contains(&Split::Train) && named.len() > 1)
+    let splits = named.contains(&Split::Train) && named.len() > 1;
+    match others.first() {
+        Some(other) if splits => bail!(
+            "{}: the folder «{other}» lies beside {}, which name the splits: move what it holds into one of them, or \
+             move it away",
+            root.display(),
+            named.iter().map(|s| format!("«{}»", s.name())).collect::<Vec<_>>().join(" and ")
+        ),
+        _ => Ok(splits),
+    }
 }
 
 fn slashed(path: &Path) -> Option<String> {
@@ -273,6 +288,19 @@ mod tests {
         assert_eq!(found.other_files["txt"], 1);
         let name = root.path().file_name().unwrap().to_str().unwrap();
         assert_eq!(found.candidates[0].group, format!("{name}/test/hall/bowed/b.flac"), "wherever the folder lies");
+    }
+
+    #[test]
+    fn a_folder_beside_the_splits_is_refused() {
+        let root = tree(&["train/home/bowed/a.wav", "test/hall/bowed/b.wav", ".git/c.wav", "__MACOSX/train/._a.wav"]);
+        let folders = || collect(&[root.path().into()], &LabelFrom::Folder, &GroupBy::File);
+        let found = folders().unwrap();
+        let splits: Vec<_> = found.candidates.iter().map(|c| c.split).collect();
+        assert_eq!(splits, [Some(Split::Test), Some(Split::Train)]);
+        assert_eq!(found.skipped.len(), 2, "what lies beside them is named: {:?}", found.skipped);
+        std::fs::create_dir(root.path().join("extra")).unwrap();
+        let sentence = folders().unwrap_err().to_string();
+        assert!(sentence.contains("«extra»") && sentence.contains("«train» and «test»"), "{sentence}");
     }
 
     #[test]
