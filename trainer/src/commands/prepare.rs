@@ -220,7 +220,7 @@ fn assign(rows: &[Row], chosen: &[usize], weights: &[f64], seed: u64) -> Result<
         let plural = if groups == 1 { "" } else { "s" };
         anyhow::anyhow!(
             "the class «{class}» has {groups} independent group{plural} of recordings, but must stand in {parts} \
-             splits: record more of it, take it out, or group more finely (--group-by file)"
+             splits: record more of it, or take it out"
         )
     })?;
     let part_of: BTreeMap<&str, usize> = groups.iter().map(|g| g.name.as_str()).zip(parts).collect();
