@@ -6,7 +6,7 @@ mod common;
 use std::path::Path;
 use std::process::Command;
 
-use common::{RATE, sine, write_wav};
+use common::{RATE, sine, skipped, write_wav};
 use tocco_trainer::audio::{Error, Sound, decode};
 
 /// How much of `sound` is a sine of `hz`: 1 where it is nothing else (in phase or not).
@@ -115,8 +115,7 @@ fn compressed_formats_are_read() {
     let wav = root.path().join("tone.wav");
     write_wav(&wav, 44_100, &[&sine(44_100, 440.0, 2.0)]);
     if !encode(&wav, &root.path().join("probe.wav"), &[]) {
-        println!("skipped: ffmpeg is not there");
-        return;
+        return skipped("ffmpeg is not there");
     }
     for (name, options) in [
         ("tone.flac", &[][..]),
@@ -130,7 +129,7 @@ fn compressed_formats_are_read() {
     ] {
         let path = root.path().join(name);
         if !encode(&wav, &path, options) {
-            println!("skipped {name}: this ffmpeg can't write it");
+            skipped(&format!("this ffmpeg can't write {name}"));
             continue;
         }
         let sound = decode(&path).unwrap();

@@ -71,15 +71,17 @@ fn window(workspace: &Workspace) -> Result<()> {
 fn test(workspace: &Workspace) -> Result<()> {
     setup::system_packages(setup::Need::Everything)?;
     let python = setup::python(workspace)?;
+    let library = setup::onnx_runtime(workspace).with_context(|| {
+        let folder = workspace.target().join("venv");
+        format!("the Python packages hold no library of ONNX Runtime: remove {} and try again", folder.display())
+    })?;
     checked(workspace.cargo().args(["build", "--workspace", "--lib", "--bins", "--tests"]))?;
     bundle::bundle(workspace, &[])?;
 
     let mut tests = workspace.cargo();
     // No test may skip itself because a tool is missing: they were all installed above.
     tests.args(["test", "--workspace", "--no-fail-fast"]).env("TOCCO_STRICT", "1").env("TOCCO_PYTHON", &python);
-    if let Some(library) = setup::onnx_runtime(workspace) {
-        tests.env("ORT_DYLIB_PATH", library);
-    }
+    tests.env("ORT_DYLIB_PATH", library);
     let results = cargo::echo_lines(&mut tests, "test result:")?;
     println!("\nThe closing lines of cargo test again:");
     for line in &results.lines {

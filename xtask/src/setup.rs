@@ -34,26 +34,26 @@ const BUILD: [&str; 14] = [
     "pkg-config",
 ];
 
-/// What the tests need beyond: a display without a screen, Pure Data, Python.
-const TESTS: [&str; 7] =
-    ["imagemagick", "liblo-tools", "libgl1-mesa-dri", "puredata-core", "python3", "python3-venv", "xvfb"];
+/// What the tests need beyond: a display without a screen, Pure Data, Python, encoders.
+const TESTS: [&str; 8] =
+    ["ffmpeg", "imagemagick", "liblo-tools", "libgl1-mesa-dri", "puredata-core", "python3", "python3-venv", "xvfb"];
 
 /// The same for other families of Linux, as a command to copy.
 const OTHERS: [(&str, &str); 3] = [
     (
         "fedora",
-        "sudo dnf install alsa-lib-devel gcc-c++ ImageMagick jack-audio-connection-kit-devel liblo libX11-devel \
-         libxcb-devel libXcursor-devel libxkbcommon-devel libxkbcommon-x11-devel libXrandr-devel mesa-dri-drivers \
-         mesa-libGL-devel pkgconf-pkg-config puredata python3 xcb-util-wm-devel xorg-x11-server-Xvfb",
+        "sudo dnf install alsa-lib-devel ffmpeg-free gcc-c++ ImageMagick jack-audio-connection-kit-devel liblo \
+         libX11-devel libxcb-devel libXcursor-devel libxkbcommon-devel libxkbcommon-x11-devel libXrandr-devel \
+         mesa-dri-drivers mesa-libGL-devel pkgconf-pkg-config puredata python3 xcb-util-wm-devel xorg-x11-server-Xvfb",
     ),
     (
         "arch",
-        "sudo pacman -S --needed alsa-lib base-devel imagemagick jack2 liblo libx11 libxcb libxcursor libxkbcommon \
-         libxkbcommon-x11 libxrandr mesa pkgconf pd python xcb-util-wm xorg-server-xvfb",
+        "sudo pacman -S --needed alsa-lib base-devel ffmpeg imagemagick jack2 liblo libx11 libxcb libxcursor \
+         libxkbcommon libxkbcommon-x11 libxrandr mesa pkgconf pd python xcb-util-wm xorg-server-xvfb",
     ),
     (
         "suse",
-        "sudo zypper install alsa-devel gcc-c++ ImageMagick libjack-devel liblo-tools libX11-devel libxcb-devel \
+        "sudo zypper install alsa-devel ffmpeg gcc-c++ ImageMagick libjack-devel liblo-tools libX11-devel libxcb-devel \
          libXcursor-devel libxkbcommon-devel libxkbcommon-x11-devel libXrandr-devel Mesa-dri Mesa-libGL-devel \
          pkg-config pd python3 xcb-util-wm-devel xorg-x11-server-Xvfb",
     ),
