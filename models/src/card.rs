@@ -154,7 +154,7 @@ pub struct Card {
     /// The licence of the weights.
     #[serde(default)]
     pub licence: String,
-    /// Figures measured after training, by name, e.g. `test/file_macro_recall`.
+    /// Figures measured after training, by name, e.g. `test/file_macro_recall_without_none`.
     #[serde(default)]
     pub metrics: std::collections::BTreeMap<String, f64>,
     /// Checked at every load.
