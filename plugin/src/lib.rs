@@ -1,8 +1,8 @@
 //! Tocco as CLAP, VST3 and standalone.
 //!
-//! The file name says the thread: [`audio`] is the audio thread, [`inference`] whatever runs the recognizer,
-//! [`network`] sends OSC, [`loader`] fetches models, [`editor`] draws. [`service`] holds the threads, which
-//! belong to the process; [`stream`], [`midi`] and [`published`] are what crosses between them.
+//! The file name says the thread: `audio` is the audio thread, `inference` whatever runs the recognizer,
+//! `network` sends OSC, `loader` fetches models, `editor` draws. `service` holds the threads, which
+//! belong to the process; `stream`, `midi` and `published` are what crosses between them.
 //!
 //! # Promises
 //! - Sound passes bit for bit and without latency.
