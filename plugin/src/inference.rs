@@ -19,7 +19,7 @@ use crate::stream::{Piece, SoundOutput};
 const MIDI_ROOM: usize = 4096;
 /// Reports that can wait for the network thread: 40 seconds of hops of 10 ms.
 const REPORT_ROOM: usize = 4096;
-/// Samples that are recognised between two looks at the clock and the controls.
+/// Samples that are recognised between two looks at the clock.
 const PIECE: usize = 512;
 /// More than so many seconds waiting is late: what is older than the newest half is dropped.
 const LATE_S: f64 = 0.5;

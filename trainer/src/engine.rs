@@ -9,7 +9,7 @@ use ort::environment::Environment;
 use ort::ep;
 use ort::session::Session;
 use ort::value::Tensor;
-use tocco_models::{Card, Error, Model, NetworkKind, Runner};
+use tocco_models::{Card, Error, NetworkKind, Runner};
 
 /// Where ONNX Runtime runs a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -25,15 +25,34 @@ pub enum Provider {
 /// Environment variable with the path of the library.
 const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
 
-/// The model at `path` on ONNX Runtime, in the initial state. The library is looked for as in [`library`].
-///
-/// # Errors
-/// Where no library is found, the provider is not there, or the model is refused.
-pub fn ort_runner(path: &Path, provider: Provider) -> Result<Box<dyn Runner>> {
-    let library = library(None)?;
-    let model = Model::load(path)?;
-    let bytes = std::fs::read(path).with_context(|| format!("{}: the model file can't be read", path.display()))?;
-    runner_from_bytes(&bytes, model.card(), &library, provider).with_context(|| path.display().to_string())
+/// A model file for ONNX Runtime, read once: makes runners.
+#[derive(Debug)]
+pub struct OrtModel {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    library: PathBuf,
+    provider: Provider,
+}
+
+impl OrtModel {
+    /// The model at `path`. The library is looked for as in [`library`].
+    ///
+    /// # Errors
+    /// Where no library is found or the file can't be read.
+    pub fn open(path: &Path, provider: Provider) -> Result<Self> {
+        let library = library(None)?;
+        let bytes = std::fs::read(path).with_context(|| format!("{}: the model file can't be read", path.display()))?;
+        Ok(Self { path: path.to_owned(), bytes, library, provider })
+    }
+
+    /// A runner in the initial state; `card` is the model's.
+    ///
+    /// # Errors
+    /// Where the provider is not there, or the model is refused.
+    pub fn runner(&self, card: &Card) -> Result<Box<dyn Runner>> {
+        runner_from_bytes(&self.bytes, card, &self.library, self.provider)
+            .with_context(|| self.path.display().to_string())
+    }
 }
 
 /// The library of ONNX Runtime: `named` if given, else what `ORT_DYLIB_PATH` says, else the Python package in

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use tocco_models::{Decision, Model, Policy, Recognizer, library};
 
 use crate::audio::{self, Reader};
-use crate::engine::{self, Provider};
+use crate::engine::{OrtModel, Provider};
 
 /// What runs the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -23,9 +23,8 @@ pub enum Engine {
 pub struct Ear {
     /// The model.
     pub model: Arc<Model>,
-    path: std::path::PathBuf,
-    engine: Engine,
-    provider: Provider,
+    /// Absent where tract runs it.
+    ort: Option<Arc<OrtModel>>,
 }
 
 /// What is known about a recording after it was heard.
@@ -59,11 +58,16 @@ impl Ear {
             }
             None => Model::load(model)?,
         };
-        if engine == Engine::Ort {
-            // What ONNX Runtime lacks is told once, not at every recording.
-            engine::ort_runner(model, provider)?;
-        }
-        Ok(Self { model: loaded, path: model.to_path_buf(), engine, provider })
+        let ort = match engine {
+            Engine::Tract => None,
+            Engine::Ort => {
+                let ort = OrtModel::open(model, provider)?;
+                // What ONNX Runtime lacks is told once, not at every recording.
+                ort.runner(loaded.card())?;
+                Some(Arc::new(ort))
+            }
+        };
+        Ok(Self { model: loaded, ort })
     }
 
     /// A recognizer for sound at `rate` Hz.
@@ -71,12 +75,10 @@ impl Ear {
     /// # Errors
     /// The rate or policy is out of range, or the engine refuses.
     pub fn recognizer(&self, rate: f64, policy: &Policy) -> Result<Recognizer> {
-        Ok(match self.engine {
-            Engine::Tract => Recognizer::new(&self.model, rate, policy)?,
-            Engine::Ort => {
-                let runner = engine::ort_runner(&self.path, self.provider)?;
-                Recognizer::with_runner(self.model.card(), runner, rate, policy)?
-            }
+        let card = self.model.card();
+        Ok(match &self.ort {
+            None => Recognizer::new(&self.model, rate, policy)?,
+            Some(ort) => Recognizer::with_runner(card, ort.runner(card)?, rate, policy)?,
         })
     }
 
