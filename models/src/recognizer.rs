@@ -82,6 +82,21 @@ impl Recognizer {
         outcome
     }
 
+    /// Hears a block as [`Recognizer::push`] does, but leaves out the decisions of a network that computes a whole
+    /// window at each: whoever is late saves the time, and loses nothing but those. Answers how many were left out;
+    /// a `stream` network must hear everything, so for it this is none, and nothing is heard.
+    pub fn pass_over(&mut self, block: &[f32]) -> Option<u64> {
+        let Self { resampler, listener } = self;
+        if matches!(listener.card.network, NetworkKind::Stream { .. }) {
+            return None;
+        }
+        let mut left_out = 0;
+        resampler.push_known(block, |known| {
+            left_out += known.samples.iter().map(|&sample| u64::from(listener.collect(sample))).sum::<u64>();
+        });
+        Some(left_out)
+    }
+
     /// Jumps over `samples` of input that were lost. Positions go on as if they had been heard; filters and
     /// network start from silence, what was decided holds on.
     ///
@@ -214,8 +229,13 @@ impl Listener {
         })
     }
 
-    /// Takes one sample at the card's rate.
-    fn hear(&mut self, sample: f32, known_at: u64, on_decision: &mut impl FnMut(&Decision<'_>)) -> Result<()> {
+    /// Takes one sample at the card's rate; true where the network's next input is complete. Then it is either run
+    /// on by [`Listener::hear`], or its oldest part is dropped here at the next sample.
+    fn collect(&mut self, sample: f32) -> bool {
+        if self.filled == self.input.len() {
+            self.input.copy_within(self.stale.., 0);
+            self.filled = self.input.len() - self.stale;
+        }
         self.gate.push(sample);
         match &mut self.log_mel {
             None => {
@@ -223,17 +243,20 @@ impl Listener {
                 self.filled += 1;
             }
             Some(log_mel) => {
-                let Some(frame) = log_mel.push(sample) else { return Ok(()) };
+                let Some(frame) = log_mel.push(sample) else { return false };
                 self.input[self.filled..self.filled + frame.len()].copy_from_slice(frame);
                 self.filled += frame.len();
             }
         }
-        if self.filled < self.input.len() {
+        self.filled == self.input.len()
+    }
+
+    /// Takes one sample, and decides at the end of a hop.
+    fn hear(&mut self, sample: f32, known_at: u64, on_decision: &mut impl FnMut(&Decision<'_>)) -> Result<()> {
+        if !self.collect(sample) {
             return Ok(());
         }
         let outcome = self.run();
-        self.input.copy_within(self.stale.., 0);
-        self.filled = self.input.len() - self.stale;
         let gate_open = self.gate.is_open();
         let verdict = self.decider.decide(&self.probabilities, gate_open);
         on_decision(&Decision {

@@ -1,8 +1,12 @@
 //! The audio thread: passes sound through untouched, hands the heard channel to the recognizer, gives the
 //! host its MIDI.
 //!
-//! In worker mode nothing here allocates, locks, waits, logs or does I/O; in offline mode, where there is all
-//! the time in the world, the recognizer runs here.
+//! Nothing here allocates from the system, locks, waits, logs or does I/O, in worker mode and in audio-thread mode; in
+//! offline mode, where there is all the time in the world, the recognizer may.
+//!
+//! In audio-thread mode the recognizer runs here, inside a [`pool::Scope`]. What the network engine does when it meets
+//! a thread for the first time can't be kept from the system: its thread-locals are registered with the C library
+//! (which allocates a few words each), and the standard library asks the system once a thread for random keys.
 //!
 //! Not every host says that it renders offline, and nice-plug 0.4.2 learns a VST3 host's word one activation
 //! late. So the [`Clock`] decides too: who delivers sound far ahead of time is not playing it.
@@ -18,10 +22,11 @@ use ringbuf::HeapCons;
 use ringbuf::traits::Consumer;
 
 use crate::inference::{Ends, sound_room};
-use crate::instance::{Instance, lock};
+use crate::instance::Instance;
 use crate::midi::{Due, Message, Sounding};
+use crate::mode::{Mode, Placed, Why};
 use crate::params::Channel;
-use crate::published::Mode;
+use crate::pool;
 use crate::service;
 use crate::stream::{SoundInput, sound};
 
@@ -31,8 +36,8 @@ pub struct Audio {
     input: SoundInput,
     midi: HeapCons<Due>,
     sounding: Sounding,
-    /// What the host said.
-    declared: Mode,
+    /// Whether the host said that it renders offline.
+    is_rendering: bool,
     clock: Clock,
     /// Everything that sounds is to end with the next block.
     release: bool,
@@ -43,11 +48,11 @@ pub struct Audio {
 impl Audio {
     /// Connects an activation to the instance's engine. `sounding` is what the host was left with by the
     /// activation before. Runs on the host's main thread.
-    pub fn new(instance: &Arc<Instance>, config: &BufferConfig, mode: Mode, sounding: Sounding) -> Self {
+    pub fn new(instance: &Arc<Instance>, config: &BufferConfig, sounding: Sounding) -> Self {
         let sample_rate = f64::from(config.sample_rate);
         let largest_block = config.max_buffer_size as usize;
         let (input, output) = sound(sound_room(sample_rate, largest_block));
-        let Ends { midi } = lock(&instance.engine).connect(output, sample_rate, largest_block);
+        let Ends { midi } = instance.engine().connect(output, sample_rate, largest_block);
         let instance = Arc::clone(instance);
         let clock = Clock::new(sample_rate, largest_block);
         Self {
@@ -55,7 +60,7 @@ impl Audio {
             input,
             midi,
             sounding,
-            declared: mode,
+            is_rendering: config.process_mode == ProcessMode::Offline,
             clock,
             release: true,
             was_playing: false,
@@ -86,20 +91,30 @@ impl Audio {
         let length = buffer.samples();
         let start = self.input.position();
         self.watch(context.transport().playing);
-        let mode = if self.clock.is_ahead(length) { Mode::Offline } else { self.declared };
-        if mode != self.instance.published.mode() {
-            self.instance.published.set_mode(mode);
+        let is_ahead = self.clock.is_ahead(length);
+        let placed = if self.is_rendering || is_ahead { Placed::OFFLINE } else { self.instance.published.plan() };
+        if placed != self.instance.published.placed() {
+            self.instance.published.set_placed(placed);
         }
         if self.was_bypassed {
             self.input.leave_out(length);
-            self.send_midi(start, length, context);
-        } else if mode == Mode::Offline {
-            self.hear(buffer);
-            self.recognise();
-            self.send_midi(start, length, context);
-        } else {
-            self.send_midi(start, length, context);
-            self.hear(buffer);
+            return self.send_midi(start, length, context);
+        }
+        match placed.mode {
+            Mode::Worker | Mode::Inactive => {
+                self.send_midi(start, length, context);
+                self.hear(buffer);
+            }
+            Mode::AudioThread => {
+                self.hear(buffer);
+                self.recognise_here();
+                self.send_midi(start, length, context);
+            }
+            Mode::Offline => {
+                self.hear(buffer);
+                self.recognise();
+                self.send_midi(start, length, context);
+            }
         }
     }
 
@@ -133,8 +148,27 @@ impl Audio {
     /// Offline only: waits for the recognizer.
     fn recognise(&self) {
         let controls = self.instance.controls();
-        let mut engine = lock(&self.instance.engine);
+        let mut engine = self.instance.engine();
         service::guarded(&self.instance, &mut engine, |engine| engine.drain(&controls, Mode::Offline));
+    }
+
+    /// Live: where another thread has the engine, which is while it gets another model or mapping, what was heard waits
+    /// for the next block.
+    fn recognise_here(&self) {
+        let Some(mut engine) = self.instance.engine.try_lock() else { return };
+        if engine.plan().mode != Mode::AudioThread {
+            return;
+        }
+        let controls = self.instance.controls();
+        let scope = pool::Scope::enter();
+        let outcome = service::guarded_live(&self.instance, &mut engine, |engine| {
+            engine.drain(&controls, Mode::AudioThread)
+        });
+        if outcome.is_err() {
+            engine.move_to(Placed::worker(Why::Failed));
+        } else if scope.system_calls() > 0 {
+            engine.move_to(Placed::worker(Why::Exhausted));
+        }
     }
 
     /// Gives the host what came in and what is due, in the order of time.

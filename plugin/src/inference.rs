@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 
 use ringbuf::traits::{Producer, Split};
 use ringbuf::{HeapCons, HeapProd, HeapRb};
-use tocco_models::{Card, ClassSet, Decision, Policy, Recognizer, Task};
+use tocco_models::{Card, ClassSet, Decision, NetworkKind, Policy, Recognizer, Task};
 
 use crate::midi::{Due, Message, MidiMap};
-use crate::published::{Mode, Published};
+use crate::mode::{Mode, Placed};
+use crate::pool::Share;
+use crate::published::Published;
 use crate::stream::{Piece, SoundOutput};
 
 /// MIDI messages that can wait for the audio thread.
@@ -21,11 +23,15 @@ const MIDI_ROOM: usize = 4096;
 const REPORT_ROOM: usize = 4096;
 /// Samples that are recognised between two looks at the clock.
 const PIECE: usize = 512;
-/// More than so many seconds waiting is late: what is older than the newest half is dropped.
+/// A worker that meets more than so many seconds of sound skips to the newest.
 const LATE_S: f64 = 0.5;
-/// After so long a worker lets go of the engine, however much waits: what is late is dropped between two slices,
-/// and whoever needs the engine gets it.
+/// After so long a worker lets go of the engine, however much waits: whoever needs the engine gets it.
 const SLICE: Duration = Duration::from_millis(20);
+/// A worker that has worked for a slice and is still so many seconds behind does not catch up by working: it skips to
+/// the newest.
+const BEHIND_S: f64 = 0.05;
+/// The audio thread catches up on so many seconds, or four blocks, and skips where it is further behind.
+const CATCH_UP_S: f64 = 0.025;
 /// Over so many seconds of sound the load is averaged.
 const LOAD_WINDOW_S: f64 = 1.0;
 
@@ -64,10 +70,21 @@ pub struct Ends {
     pub midi: HeapCons<Due>,
 }
 
+/// A recognizer that is ready to run.
+#[derive(Debug)]
+pub struct Ready {
+    /// It.
+    pub recognizer: Recognizer,
+    /// What is kept for it in the audio thread's pool.
+    pub share: Option<Share>,
+    /// Where it is to run live.
+    pub plan: Placed,
+}
+
 /// A recognizer with all that its decisions reach.
 pub struct Engine {
     hearing: Option<Hearing>,
-    recognizer: Option<Recognizer>,
+    ready: Option<Ready>,
     outlet: Outlet,
     /// What the recognizer was told last, and the mode that the latency was published for.
     told: Option<(Policy, Mode)>,
@@ -102,7 +119,7 @@ impl Engine {
         };
         let engine = Self {
             hearing: None,
-            recognizer: None,
+            ready: None,
             outlet,
             told: None,
             sample_rate: 0.0,
@@ -137,13 +154,7 @@ impl Engine {
 
     /// Takes another recognizer (or none), and another MIDI map, between two pieces of sound. What it held ends.
     /// Gives back the old recognizer, so that it is dropped elsewhere.
-    pub fn install(
-        &mut self,
-        card: Option<&Card>,
-        recognizer: Option<Recognizer>,
-        map: MidiMap,
-        model: u64,
-    ) -> Option<Recognizer> {
+    pub fn install(&mut self, card: Option<&Card>, ready: Option<Ready>, map: MidiMap, model: u64) -> Option<Ready> {
         self.install_map(map);
         self.told = None;
         self.outlet.fall_silent(self.position());
@@ -154,7 +165,22 @@ impl Engine {
         if let Some(hearing) = &mut self.hearing {
             hearing.base = hearing.sound.position();
         }
-        std::mem::replace(&mut self.recognizer, recognizer)
+        self.outlet.published.set_plan(ready.as_ref().map_or(Placed::WORKER, |ready| ready.plan));
+        std::mem::replace(&mut self.ready, ready)
+    }
+
+    /// Where the recognizer is to run live.
+    #[must_use]
+    pub fn plan(&self) -> Placed {
+        self.ready.as_ref().map_or(Placed::WORKER, |ready| ready.plan)
+    }
+
+    /// From the next block on it runs somewhere else.
+    pub fn move_to(&mut self, plan: Placed) {
+        if let Some(ready) = &mut self.ready {
+            ready.plan = plan;
+            self.outlet.published.set_plan(plan);
+        }
     }
 
     /// Takes another MIDI map. What the old one held ends.
@@ -187,56 +213,76 @@ impl Engine {
         self.hearing.as_ref().map_or(0, |hearing| hearing.sound.position())
     }
 
-    /// Recognises the sound that waits: offline all of it; in worker mode what a slice of time allows, after too
-    /// much of it was dropped down to the newest, and no more once another mode is on.
+    /// Recognises the sound that waits: offline all of it; on the audio thread too, save where it is far behind; on a
+    /// worker what a slice of time allows, and no more once another mode is on. Who is too late skips to the newest
+    /// sound.
     ///
     /// # Errors
     /// The network's own; the sound counts as heard.
     pub fn drain(&mut self, controls: &Controls, mode: Mode) -> tocco_models::Result<()> {
         self.take_controls(controls, mode);
-        if mode == Mode::Worker {
-            self.drop_when_late()?;
-        }
-        let Some(hearing) = &mut self.hearing else { return Ok(()) };
-        let mut outcome = Ok(());
+        let limit = late_limit(mode, self.sample_rate, self.largest_block);
+        let mut outcome = self.skip_when_late(limit);
         let began = Instant::now();
-        while let Some(piece) = hearing.sound.next(&mut self.piece) {
-            let start = Instant::now();
-            let heard = match (piece, &mut self.recognizer) {
-                (Piece::Reset { position }, recognizer) => {
-                    hearing.base = position;
-                    self.outlet.generation = hearing.sound.generation();
-                    self.outlet.map.forget();
-                    self.outlet.fall_silent(position);
-                    recognizer.as_mut().map_or(Ok(()), Recognizer::reset)
-                }
-                (Piece::Gap(samples), Some(recognizer)) => {
-                    self.outlet
-                        .published
-                        .late_windows
-                        .fetch_add(hops(recognizer, samples, self.sample_rate), Ordering::Relaxed);
-                    recognizer.skip(samples)
-                }
-                (Piece::Sound(length), Some(recognizer)) => {
-                    let base = hearing.base;
-                    recognizer.push(&self.piece[..length], |decision| self.outlet.decide(decision, base))
-                }
-                (_, None) => Ok(()),
-            };
+        while let Some(heard) = self.hear_next(mode) {
             outcome = outcome.and(heard);
-            if let Piece::Sound(length) = piece {
-                let share = self.load.add(start.elapsed(), length as f64 / self.sample_rate);
-                self.outlet.published.load.set(share);
-            }
             if mode == Mode::Worker && (began.elapsed() > SLICE || self.outlet.published.mode() != Mode::Worker) {
-                break;
+                let behind = samples(BEHIND_S, self.sample_rate) + 2 * self.largest_block;
+                return outcome.and(self.skip_when_late(behind));
             }
         }
         outcome
     }
 
+    /// One piece of what waits; `None` where nothing does.
+    fn hear_next(&mut self, mode: Mode) -> Option<tocco_models::Result<()>> {
+        let Self { hearing, ready, outlet, piece: buffer, load, sample_rate, .. } = self;
+        let hearing = hearing.as_mut()?;
+        let mut recognizer = ready.as_mut().map(|ready| &mut ready.recognizer);
+        let piece = hearing.sound.next(buffer)?;
+        let start = Instant::now();
+        let heard = match (piece, &mut recognizer) {
+            (Piece::Reset { position }, recognizer) => {
+                hearing.base = position;
+                outlet.generation = hearing.sound.generation();
+                outlet.map.forget();
+                outlet.fall_silent(position);
+                recognizer.as_mut().map_or(Ok(()), |recognizer| recognizer.reset())
+            }
+            (Piece::Gap(lost), Some(recognizer)) => {
+                outlet.count_late(hops(recognizer, lost, *sample_rate));
+                recognizer.skip(lost)
+            }
+            (Piece::Sound(length), Some(recognizer)) => {
+                let sound = &buffer[..length];
+                // Of a network that sees a whole window at once, only the newest window counts.
+                let is_stale = mode == Mode::Worker
+                    && hops(recognizer, hearing.sound.backlog() as u64, *sample_rate) > 1;
+                match is_stale.then(|| recognizer.pass_over(sound)).flatten() {
+                    Some(left_out) => {
+                        outlet.count_late(left_out);
+                        Ok(())
+                    }
+                    None => recognizer.push(sound, |decision| outlet.decide(decision, hearing.base)),
+                }
+            }
+            (_, None) => Ok(()),
+        };
+        if let Piece::Sound(length) = piece {
+            outlet.published.load.set(load.add(start.elapsed(), length as f64 / *sample_rate));
+        }
+        Some(heard)
+    }
+
     fn take_controls(&mut self, controls: &Controls, mode: Mode) {
-        if let Some(recognizer) = &mut self.recognizer
+        // Two threads have two orders of time: what the one said is ended before the other speaks.
+        if let Some((_, before)) = self.told
+            && matches!((before, mode), (Mode::AudioThread, Mode::Worker) | (Mode::Worker, Mode::AudioThread))
+        {
+            self.outlet.send(self.position(), Message::Release);
+            self.outlet.map.forget();
+        }
+        if let Some(Ready { recognizer, .. }) = &mut self.ready
             && self.told != Some((controls.policy, mode))
         {
             if self.told.is_none_or(|(policy, _)| policy != controls.policy) {
@@ -252,15 +298,19 @@ impl Engine {
         self.outlet.midi_was_on = controls.midi_on;
     }
 
-    fn drop_when_late(&mut self) -> tocco_models::Result<()> {
-        let Some(hearing) = &mut self.hearing else { return Ok(()) };
-        let most = late_limit(self.sample_rate, self.largest_block);
-        if hearing.sound.backlog() <= most {
+    /// Where more than `limit` samples wait, all but the newest block are dropped and counted. Not for a network that
+    /// sees a whole window at once: it catches up by leaving decisions out, and would miss what was dropped.
+    fn skip_when_late(&mut self, limit: usize) -> tocco_models::Result<()> {
+        let Some(hearing) = self.hearing.as_mut().filter(|hearing| hearing.sound.backlog() > limit) else {
+            return Ok(());
+        };
+        let recognizer = self.ready.as_mut().map(|ready| &mut ready.recognizer);
+        if recognizer.as_ref().is_some_and(|r| !matches!(r.card().network, NetworkKind::Stream { .. })) {
             return Ok(());
         }
-        let lost = hearing.sound.drop_to_newest(most / 2);
-        let Some(recognizer) = &mut self.recognizer else { return Ok(()) };
-        self.outlet.published.late_windows.fetch_add(hops(recognizer, lost, self.sample_rate), Ordering::Relaxed);
+        let lost = hearing.sound.drop_to_newest(self.largest_block);
+        let Some(recognizer) = recognizer else { return Ok(()) };
+        self.outlet.count_late(hops(recognizer, lost, self.sample_rate));
         recognizer.skip(lost)
     }
 }
@@ -281,16 +331,24 @@ fn latency_ms(recognizer: &Recognizer, mode: Mode, largest_block: usize, sample_
     ((recognizer.latency().total() + mode_s) * 1000.0) as f32
 }
 
-/// How many samples may wait in worker mode: a host hands over a block at once, so two blocks are never late.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some seconds of sound at most")]
-fn late_limit(sample_rate: f64, largest_block: usize) -> usize {
-    (LATE_S * sample_rate) as usize + 2 * largest_block
+fn samples(seconds: f64, sample_rate: f64) -> usize {
+    (seconds * sample_rate) as usize
+}
+
+/// How many samples may wait. A host hands over a block at once, so two blocks are never late.
+fn late_limit(mode: Mode, sample_rate: f64, largest_block: usize) -> usize {
+    match mode {
+        Mode::AudioThread => samples(CATCH_UP_S, sample_rate).max(4 * largest_block),
+        Mode::Worker => samples(LATE_S, sample_rate) + 2 * largest_block,
+        Mode::Inactive | Mode::Offline => usize::MAX,
+    }
 }
 
 /// How many samples the ring must hold: twice what is late.
 #[must_use]
 pub fn sound_room(sample_rate: f64, largest_block: usize) -> usize {
-    2 * late_limit(sample_rate, largest_block)
+    2 * late_limit(Mode::Worker, sample_rate, largest_block)
 }
 
 /// Where decisions go.
@@ -361,6 +419,10 @@ impl Outlet {
     #[expect(clippy::cast_possible_truncation, reason = "OSC's f is 32 bits wide")]
     fn seconds(&self, position: u64) -> f32 {
         (position as f64 / self.sample_rate) as f32
+    }
+
+    fn count_late(&self, windows: u64) {
+        self.published.late_windows.fetch_add(windows, Ordering::Relaxed);
     }
 
     fn report(&mut self, report: Report) {

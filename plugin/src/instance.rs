@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 use ringbuf::HeapCons;
 use tocco_models::Model;
+use try_lock::{Locked, TryLock};
 
 use crate::inference::{Controls, Engine, Report};
 use crate::loader::{Resolved, Slot};
 use crate::network::{Sender, Target};
 use crate::params::ToccoParams;
-use crate::published::{Mode, Published};
+use crate::mode::Mode;
+use crate::published::Published;
 use crate::service::Membership;
 use crate::state::ModelChoice;
 
@@ -20,6 +22,9 @@ use crate::state::ModelChoice;
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// Between two looks at whether the engine is free.
+const ENGINE_PAUSE: Duration = Duration::from_micros(100);
 
 /// A model in use.
 #[derive(Debug)]
@@ -82,7 +87,7 @@ pub struct NetworkEnd {
     pub sender: Sender,
 }
 
-/// What the threads of one plugin share. The audio thread touches `params`, `published` and, offline, `engine`.
+/// What the threads of one plugin share. The audio thread touches `params`, `published` and `engine`.
 pub struct Instance {
     /// Differs from that of every other instance in this process.
     pub id: u64,
@@ -90,8 +95,9 @@ pub struct Instance {
     pub params: Arc<ToccoParams>,
     /// The newest values.
     pub published: Arc<Published>,
-    /// The recognizer and what it reaches; see [`crate::inference`].
-    pub engine: Mutex<Engine>,
+    /// The recognizer and what it reaches; see [`crate::inference`]. The audio thread only ever tries this lock, and
+    /// giving it back wakes nobody: others wait for it by [`Instance::engine`].
+    pub engine: TryLock<Engine>,
     /// The model in use.
     pub model: ArcSwapOption<Loaded>,
     /// Where OSC goes, once the host's name is resolved.
@@ -114,6 +120,10 @@ pub struct Instance {
     pub broken: AtomicBool,
     /// Panics since the last model or activation.
     pub panics: AtomicU64,
+    /// Whether the process's threads may touch it; changed while they hold none of its locks.
+    pub is_member: AtomicBool,
+    /// Whether a panic on the audio thread has yet to be told on the panel.
+    pub panicked_live: AtomicBool,
     membership: Mutex<Option<Membership>>,
 }
 
@@ -128,7 +138,7 @@ impl Instance {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             params,
             published,
-            engine: Mutex::new(engine),
+            engine: TryLock::new(engine),
             model: ArcSwapOption::empty(),
             target: ArcSwapOption::empty(),
             resolved: Mutex::default(),
@@ -140,6 +150,8 @@ impl Instance {
             panel_open: AtomicBool::new(false),
             broken: AtomicBool::new(false),
             panics: AtomicU64::new(0),
+            is_member: AtomicBool::new(false),
+            panicked_live: AtomicBool::new(false),
             membership: Mutex::new(None),
         })
     }
@@ -156,6 +168,16 @@ impl Instance {
     pub fn leave(&self) {
         let membership = lock(&self.membership).take();
         drop(membership);
+    }
+
+    /// The engine, as soon as nobody else has it. Not for the audio thread while it plays.
+    pub fn engine(&self) -> Locked<'_, Engine> {
+        loop {
+            if let Some(engine) = self.engine.try_lock() {
+                return engine;
+            }
+            std::thread::sleep(ENGINE_PAUSE);
+        }
     }
 
     /// What the parameters say now.

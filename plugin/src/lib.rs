@@ -2,11 +2,13 @@
 //!
 //! The file name says the thread: `audio` is the audio thread, `inference` whatever runs the recognizer,
 //! `network` sends OSC, `loader` fetches models, `editor` draws. `service` holds the threads, which
-//! belong to the process; `stream`, `midi` and `published` are what crosses between them.
+//! belong to the process; `stream`, `midi` and `published` are what crosses between them. `mode` says where the
+//! recognizer runs, by what `trial` measured; `pool` is the memory that lets it run on the audio thread.
 //!
 //! # Promises
 //! - Sound passes bit for bit and without latency.
-//! - In worker mode `process` allocates nothing, takes no lock and waits for nobody.
+//! - Live, `process` allocates nothing from the system, takes no lock and waits for nobody, wherever the recognizer
+//!   runs. What is excepted stands in `audio`.
 //! - Offline and live give the same decisions with the same stamps where nothing was dropped.
 //! - No thread that touches an instance outlives it. What may outlive the last one is a thread that lists a
 //!   folder for the panel or asks the system for a host's address: it owns what it works on, and nobody waits for
@@ -18,13 +20,16 @@ mod inference;
 mod instance;
 mod loader;
 mod midi;
+pub mod mode;
 mod network;
 mod osc;
 pub mod params;
+pub mod pool;
 mod published;
 mod service;
 pub mod state;
 mod stream;
+mod trial;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -33,9 +38,13 @@ use nice_plug::prelude::*;
 
 use crate::audio::Audio;
 use crate::instance::{Instance, lock};
+use crate::loader::Activation;
 use crate::midi::Sounding;
+use crate::mode::Placed;
 use crate::params::ToccoParams;
-use crate::published::Mode;
+
+#[global_allocator]
+static ALLOCATOR: pool::Allocator = pool::Allocator;
 
 /// The plugin.
 pub struct Tocco {
@@ -65,12 +74,12 @@ impl Drop for Tocco {
 
 impl Tocco {
     fn disconnect(&mut self) {
-        self.instance.published.set_mode(Mode::Inactive);
+        self.instance.published.set_placed(Placed::INACTIVE);
         self.instance.published.sample_rate.set(0.0);
         if let Some(audio) = self.audio.take() {
             self.sounding = audio.into_sounding();
         }
-        lock(&self.instance.engine).disconnect();
+        self.instance.engine().disconnect();
         lock(&self.instance.slot).deactivate();
     }
 }
@@ -114,17 +123,23 @@ impl Plugin for Tocco {
     ) -> bool {
         self.disconnect();
         self.instance.panics.store(0, Ordering::Relaxed);
-        let mode = if config.process_mode == ProcessMode::Offline { Mode::Offline } else { Mode::Worker };
-        self.audio = Some(Audio::new(&self.instance, config, mode, std::mem::take(&mut self.sounding)));
+        self.audio = Some(Audio::new(&self.instance, config, std::mem::take(&mut self.sounding)));
+        let is_rendering = config.process_mode == ProcessMode::Offline;
         {
             let mut slot = lock(&self.instance.slot);
-            slot.activate(f64::from(config.sample_rate));
+            slot.activate(Activation {
+                sample_rate: f64::from(config.sample_rate),
+                largest_block: config.max_buffer_size as usize,
+                is_rendering,
+            });
             // Here and now, so that the first sample after a project opens, or of a bounce, is recognised.
             loader::refresh(&self.instance, &mut slot);
         }
         loader::resolve(&self.instance);
-        self.instance.published.sample_rate.set(config.sample_rate);
-        self.instance.published.set_mode(mode);
+        let published = &self.instance.published;
+        published.sample_rate.set(config.sample_rate);
+        published.block_us.set(config.max_buffer_size as f32 / config.sample_rate * 1e6);
+        published.set_placed(if is_rendering { Placed::OFFLINE } else { published.plan() });
         self.instance.join();
         true
     }

@@ -11,12 +11,16 @@ use std::sync::{Arc, Mutex, Weak};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use tocco_models::{Model, Recognizer, library};
+use tocco_models::{Model, NetworkKind, Recognizer, library};
 
+use crate::inference::Ready;
 use crate::instance::{Instance, Loaded, lock};
 use crate::midi::MidiMap;
+use crate::mode::{Placed, Why, Wish, place};
 use crate::network::Target;
+use crate::pool::Share;
 use crate::state::{Mapping, ModelChoice, OscTarget, Snapshot};
+use crate::trial;
 
 /// A name that was not known is looked up again after this pause.
 const LOOKUP_AGAIN_AFTER: Duration = Duration::from_secs(10);
@@ -31,32 +35,52 @@ pub struct Slot {
     mappings: BTreeMap<String, Mapping>,
     /// Models so far.
     models: u64,
-    /// Activations so far, and the rate of the newest in Hz.
+    /// Activations so far, and the newest while it lasts.
     activations: u64,
-    sample_rate: Option<f64>,
-    /// Model and activation that the engine's recognizer was built for.
-    built: Option<(u64, u64)>,
+    activation: Option<Activation>,
+    /// What the engine's recognizer was built for.
+    built: Option<Built>,
+}
+
+/// What the host says when it activates the plugin.
+#[derive(Debug, Clone, Copy)]
+pub struct Activation {
+    /// In Hz.
+    pub sample_rate: f64,
+    /// The most samples in a block.
+    pub largest_block: usize,
+    /// Whether it renders offline.
+    pub is_rendering: bool,
+}
+
+/// A change of any of these needs another recognizer, or another look at where it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Built {
+    model: u64,
+    activation: u64,
+    wish: Wish,
 }
 
 impl Slot {
-    /// The host activates the plugin at `sample_rate` Hz.
-    pub fn activate(&mut self, sample_rate: f64) {
+    /// The host activates the plugin.
+    pub fn activate(&mut self, activation: Activation) {
         self.activations += 1;
-        self.sample_rate = Some(sample_rate);
+        self.activation = Some(activation);
     }
 
     /// The host deactivated it.
     pub fn deactivate(&mut self) {
-        self.sample_rate = None;
+        self.activation = None;
     }
 }
 
 /// Brings an instance to what its settings say. Cheap where nothing changed.
 pub fn refresh(instance: &Instance, slot: &mut Slot) {
-    if slot.sample_rate.is_none() && !instance.panel_open.load(Ordering::Relaxed) {
+    if slot.activation.is_none() && !instance.panel_open.load(Ordering::Relaxed) {
         return;
     }
     lock(&instance.notices).age();
+    tell_of_panic(instance);
     let revision = instance.params.settings.revision();
     let mut new_mappings = false;
     if instance.try_again.swap(false, Ordering::AcqRel) {
@@ -75,11 +99,13 @@ pub fn refresh(instance: &Instance, slot: &mut Slot) {
     if instance.broken.load(Ordering::Relaxed) && instance.panics.load(Ordering::Relaxed) == 1 {
         slot.built = None;
     }
-    let wanted = instance.model.load().as_ref().map(|loaded| loaded.number).zip(Some(slot.activations));
-    if slot.sample_rate.is_some() && slot.built != wanted {
+    let (activation, wish) = (slot.activations, instance.params.run_in.value());
+    let wanted = instance.model.load().as_ref().map(|loaded| Built { model: loaded.number, activation, wish });
+    if slot.activation.is_some() && slot.built != wanted {
+        slot.built = wanted;
         build(instance, slot);
     } else if new_mappings && let Some(loaded) = &*instance.model.load() {
-        lock(&instance.engine).install_map(MidiMap::new(&loaded.model.card().classes, &slot.mappings));
+        instance.engine().install_map(MidiMap::new(&loaded.model.card().classes, &slot.mappings));
     }
 }
 
@@ -118,21 +144,28 @@ fn choose(instance: &Instance, slot: &mut Slot, snapshot: &Snapshot) {
     }
 }
 
+/// What the audio thread had no voice to say.
+fn tell_of_panic(instance: &Instance) {
+    if instance.panicked_live.swap(false, Ordering::AcqRel) {
+        let first = instance.panics.load(Ordering::Relaxed) == 1;
+        let then = if first { "it was restarted on a worker" } else { "it stays off: choose another model" };
+        lock(&instance.notices).break_down(format!("Recognising failed inside, on the audio thread; {then}."));
+    }
+}
+
 /// Builds a recognizer for the model and rate, and hands it to the engine between two pieces of sound.
 fn build(instance: &Instance, slot: &mut Slot) {
     let loaded = instance.model.load_full();
-    slot.built = loaded.as_ref().map(|loaded| (loaded.number, slot.activations));
     // The sentence about a panic outlives the restart that follows it.
     let is_restart = instance.broken.load(Ordering::Relaxed) && instance.panics.load(Ordering::Relaxed) > 0;
-    let policy = instance.params.policy();
-    let recognizer = loaded.as_ref().zip(slot.sample_rate).and_then(|(loaded, rate)| {
-        let built = catch_unwind(AssertUnwindSafe(|| Recognizer::new(&loaded.model, rate, &policy)));
+    let ready = loaded.as_ref().zip(slot.activation).and_then(|(loaded, activation)| {
+        let built = catch_unwind(AssertUnwindSafe(|| prepare(instance, &loaded.model, activation)));
         let sentence = match built {
-            Ok(Ok(recognizer)) => {
+            Ok(Ok(ready)) => {
                 if !is_restart {
                     lock(&instance.notices).recover();
                 }
-                return Some(recognizer);
+                return Some(ready);
             }
             Ok(Err(error)) => error.to_string(),
             Err(_) => "The model makes the network engine fail.".to_owned(),
@@ -143,9 +176,32 @@ fn build(instance: &Instance, slot: &mut Slot) {
     let card = loaded.as_ref().map(|loaded| loaded.model.card());
     let map = MidiMap::new(card.map_or(&[], |card| &card.classes), &slot.mappings);
     let number = loaded.as_ref().map_or(0, |loaded| loaded.number);
-    let old = lock(&instance.engine).install(card, recognizer, map, number);
+    let old = instance.engine().install(card, ready, map, number);
     instance.broken.store(false, Ordering::Relaxed);
     drop(old);
+}
+
+/// A recognizer, and where it is to run. One that may come to run on the audio thread is warmed up and measured first.
+fn prepare(instance: &Instance, model: &Arc<Model>, activation: Activation) -> tocco_models::Result<Ready> {
+    let Activation { sample_rate, largest_block, is_rendering } = activation;
+    let mut recognizer = Recognizer::new(model, sample_rate, &instance.params.policy())?;
+    let wish = instance.params.run_in.value();
+    let network = &model.card().network;
+    let is_candidate = wish == Wish::AudioThread || wish == Wish::Auto && matches!(network, NetworkKind::Stream { .. });
+    if is_rendering || !is_candidate || instance.panics.load(Ordering::Relaxed) > 0 {
+        let plan = if instance.panics.load(Ordering::Relaxed) > 0 {
+            Placed::worker(Why::Failed)
+        } else {
+            place(wish, network, None, Duration::ZERO)
+        };
+        return Ok(Ready { recognizer, share: None, plan });
+    }
+    let trial = trial::run(model, &mut recognizer, sample_rate, largest_block)?;
+    let block = Duration::from_secs_f64(largest_block as f64 / sample_rate);
+    let plan = place(wish, network, Some(&trial), block);
+    instance.published.slowest_us.set(trial.slowest.as_secs_f32() * 1e6);
+    let share = (plan.mode == crate::mode::Mode::AudioThread).then(|| Share::new(trial.pool_bytes));
+    Ok(Ready { recognizer, share, plan })
 }
 
 /// The model of a choice; models that another instance uses are shared.

@@ -11,7 +11,7 @@ use ringbuf::traits::{Consumer, Observer};
 use crate::inference::Report;
 use crate::instance::{Instance, Loaded, NetworkEnd, lock};
 use crate::osc::{self, Names};
-use crate::published::Mode;
+use crate::mode::{Mode, Placed};
 
 /// How often `/classes` is repeated for receivers that start later.
 const CLASSES_EVERY: Duration = Duration::from_secs(3);
@@ -38,7 +38,7 @@ pub struct Sender {
     shown: Option<String>,
     model: Option<Arc<Loaded>>,
     name: String,
-    mode: Option<Mode>,
+    placed: Option<Placed>,
     hops: u64,
     probs_sent: Option<Instant>,
     classes_sent: Option<Instant>,
@@ -60,7 +60,7 @@ pub fn send(instance: &Instance, end: &mut NetworkEnd, names: &mut Names) {
     if on {
         sender.repeat(instance);
     } else {
-        sender.mode = None;
+        sender.placed = None;
         sender.trouble = None;
     }
     sender.show_trouble(instance);
@@ -107,12 +107,13 @@ impl Sender {
             self.send_classes();
         }
         let published = &instance.published;
-        let mode = published.mode();
-        if mode != Mode::Inactive && (self.mode != Some(mode) || due(self.status_sent, STATUS_EVERY)) {
-            self.mode = Some(mode);
+        let placed = published.placed();
+        if placed.mode != Mode::Inactive && (self.placed != Some(placed) || due(self.status_sent, STATUS_EVERY)) {
+            self.placed = Some(placed);
             self.status_sent = Some(now);
             let late = published.late_windows.load(Ordering::Relaxed);
-            let bytes = osc::status(&self.name, mode.name(), published.latency_ms.get(), published.load.get(), late);
+            let (latency_ms, load) = (published.latency_ms.get(), published.load.get());
+            let bytes = osc::status(&self.name, placed.mode.name(), latency_ms, load, late, &published.reason());
             self.datagram(&bytes);
         }
         let rate = instance.params.probs_hz.value();

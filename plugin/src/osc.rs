@@ -30,12 +30,17 @@ pub fn names<'a>(name: &str, what: &str, list: impl Iterator<Item = &'a str>) ->
     message(format!("/tocco/{name}/{what}"), list.map(|item| OscType::String(item.into())).collect())
 }
 
-/// `/tocco/<name>/status ,sffi`: mode, latency in ms, share of a core, late windows so far.
+/// `/tocco/<name>/status ,sffis`: mode, latency in ms, share of a core, late windows so far, and why this mode.
 #[must_use]
-pub fn status(name: &str, mode: &str, latency_ms: f32, load: f32, late_windows: u64) -> Vec<u8> {
+pub fn status(name: &str, mode: &str, latency_ms: f32, load: f32, late_windows: u64, why: &str) -> Vec<u8> {
     let late = i32::try_from(late_windows).unwrap_or(i32::MAX);
-    let arguments =
-        vec![OscType::String(mode.into()), OscType::Float(latency_ms), OscType::Float(load), OscType::Int(late)];
+    let arguments = vec![
+        OscType::String(mode.into()),
+        OscType::Float(latency_ms),
+        OscType::Float(load),
+        OscType::Int(late),
+        OscType::String(why.into()),
+    ];
     message(format!("/tocco/{name}/status"), arguments)
 }
 

@@ -3,6 +3,7 @@
 use nice_plug::prelude::*;
 use tocco_models::{Policy, Smoothing};
 
+use crate::mode::Wish;
 use crate::state::SharedSettings;
 
 /// Which channel of a stereo track is heard.
@@ -82,6 +83,9 @@ pub struct ToccoParams {
     /// The host's bypass: nothing is recognised or sent.
     #[id = "bypass"]
     pub bypass: BoolParam,
+    /// Where the recognizer runs live.
+    #[id = "run_in"]
+    pub run_in: EnumParam<Wish>,
 }
 
 impl Default for ToccoParams {
@@ -103,6 +107,7 @@ impl Default for ToccoParams {
             probs_hz: float("OSC probabilities", 20.0, FloatRange::Linear { min: 0.0, max: 100.0 }, " Hz"),
             midi_on: BoolParam::new("MIDI", true),
             bypass: BoolParam::new("Bypass", false).make_bypass(),
+            run_in: EnumParam::new("Run in", Wish::Auto).non_automatable(),
         }
     }
 }
@@ -175,6 +180,7 @@ mod tests {
             "probs_hz",
             "midi_on",
             "bypass",
+            "run_in",
         ];
         assert_eq!(ids, frozen);
     }

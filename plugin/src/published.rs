@@ -3,33 +3,12 @@
 //! Whoever runs the recognizer writes, without waiting for readers. Two values read one after the other may
 //! come from neighbouring hops, which an eye can't see.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use tocco_models::{Decision, MAX_CLASSES};
 
-/// How the recognizer runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Mode {
-    /// The host has not activated the plugin.
-    Inactive,
-    /// On the inference threads.
-    Worker,
-    /// Inside `process`, since the host renders offline.
-    Offline,
-}
-
-impl Mode {
-    /// The name in `/status` and on the panel.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Inactive => "inactive",
-            Self::Worker => "worker",
-            Self::Offline => "offline",
-        }
-    }
-}
+use crate::mode::{Mode, Placed};
 
 /// An `f32` that threads share.
 #[derive(Debug, Default)]
@@ -54,7 +33,14 @@ pub struct Published {
     active: [AtomicU64; 2],
     /// The strongest class that holds; 255 is none at all.
     class: AtomicU8,
-    mode: AtomicU8,
+    /// Where the recognizer runs.
+    placed: AtomicU16,
+    /// Where it is to run live, as far as is known; the engine has the last word.
+    plan: AtomicU16,
+    /// The longest that recognising a block took when it was measured, in us.
+    pub slowest_us: AtomicF32,
+    /// The host's largest block, in us.
+    pub block_us: AtomicF32,
     /// Probability of that class.
     pub confidence: AtomicF32,
     /// Level of the last 10 ms, in dBFS.
@@ -83,7 +69,10 @@ impl Default for Published {
             posterior: std::array::from_fn(|_| AtomicF32::default()),
             active: [AtomicU64::new(0), AtomicU64::new(0)],
             class: AtomicU8::new(u8::MAX),
-            mode: AtomicU8::new(Mode::Inactive as u8),
+            placed: AtomicU16::new(Placed::INACTIVE.to_bits()),
+            plan: AtomicU16::new(Placed::WORKER.to_bits()),
+            slowest_us: AtomicF32::default(),
+            block_us: AtomicF32::default(),
             confidence: AtomicF32::default(),
             level_dbfs: AtomicF32::default(),
             gate_open: AtomicBool::default(),
@@ -152,18 +141,38 @@ impl Published {
         Some(usize::from(self.class.load(Ordering::Relaxed))).filter(|&class| class < MAX_CLASSES)
     }
 
-    /// How the recognizer runs.
+    /// Where the recognizer runs, and why there.
     #[must_use]
-    pub fn mode(&self) -> Mode {
-        match self.mode.load(Ordering::Acquire) {
-            mode if mode == Mode::Worker as u8 => Mode::Worker,
-            mode if mode == Mode::Offline as u8 => Mode::Offline,
-            _ => Mode::Inactive,
-        }
+    pub fn placed(&self) -> Placed {
+        Placed::from_bits(self.placed.load(Ordering::Acquire))
     }
 
-    /// Another mode: by (de)activation, and by the audio thread where it sees the host render.
-    pub fn set_mode(&self, mode: Mode) {
-        self.mode.store(mode as u8, Ordering::Release);
+    /// Where the recognizer runs.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.placed().mode
+    }
+
+    /// Another place: by (de)activation, and by the audio thread.
+    pub fn set_placed(&self, placed: Placed) {
+        self.placed.store(placed.to_bits(), Ordering::Release);
+    }
+
+    /// Where the recognizer is to run live.
+    #[must_use]
+    pub fn plan(&self) -> Placed {
+        Placed::from_bits(self.plan.load(Ordering::Acquire))
+    }
+
+    /// Another plan: by whoever holds the engine.
+    pub fn set_plan(&self, plan: Placed) {
+        self.plan.store(plan.to_bits(), Ordering::Release);
+    }
+
+    /// Why the recognizer runs where it runs, in a few words.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        let micros = |value: &AtomicF32| Duration::from_secs_f32(value.get().max(0.0) * 1e-6);
+        self.placed().reason(micros(&self.slowest_us), micros(&self.block_us))
     }
 }

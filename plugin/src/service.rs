@@ -14,7 +14,7 @@ use crate::inference::Engine;
 use crate::instance::{Instance, lock};
 use crate::loader;
 use crate::network;
-use crate::published::Mode;
+use crate::mode::Mode;
 
 /// How often the inference threads look while anything plays.
 const BUSY: Duration = Duration::from_millis(1);
@@ -23,7 +23,7 @@ const IDLE: Duration = Duration::from_millis(10);
 /// So long after the last sound they count as idle.
 const LINGER: Duration = Duration::from_secs(2);
 /// How often the network thread looks.
-const NETWORK: Duration = Duration::from_millis(2);
+const NETWORK: Duration = Duration::from_millis(1);
 /// How often the loader looks for changed settings.
 const LOADER: Duration = Duration::from_millis(30);
 /// Instances are many, cores few: more threads than this only take turns.
@@ -62,6 +62,7 @@ impl Membership {
             service
         });
         service.shared.change(|members| members.push(Arc::clone(instance)));
+        instance.is_member.store(true, Ordering::Release);
         Self { service, id: instance.id }
     }
 }
@@ -72,9 +73,11 @@ impl Drop for Membership {
         self.service.shared.change(|members| {
             left = members.iter().position(|member| member.id == self.id).map(|at| members.swap_remove(at));
         });
-        // A thread that is at work on this instance holds one of its locks: wait until it is through.
+        // A thread that is at work on this instance holds one of its locks: wait until it is through. Whoever takes
+        // one later sees that it is no member any more.
         if let Some(instance) = left {
-            drop(lock(&instance.engine));
+            instance.is_member.store(false, Ordering::Release);
+            drop(instance.engine());
             drop(lock(&instance.slot));
             drop(lock(&instance.resolved));
             drop(lock(&instance.network));
@@ -133,14 +136,9 @@ impl Shared {
                 members.clone_from(&self.members.read().unwrap_or_else(std::sync::PoisonError::into_inner));
                 seen = revision;
             }
-            // Members that left stay in this list for a round: `is_member`, asked under a lock, guards them.
+            // Members that left stay in this list for a round: `Instance::is_member`, asked under a lock, guards them.
             thread::park_timeout(work(&members));
         }
-    }
-
-    fn is_member(&self, instance: &Instance) -> bool {
-        let members = self.members.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        members.iter().any(|member| member.id == instance.id)
     }
 }
 
@@ -148,7 +146,7 @@ fn infer(shared: &Shared) {
     let mut last_sound = Instant::now();
     shared.repeat(|members| {
         for instance in members {
-            if instance.published.mode() == Mode::Worker && recognise(shared, instance) {
+            if instance.published.mode() == Mode::Worker && recognise(instance) {
                 last_sound = Instant::now();
             }
         }
@@ -157,10 +155,10 @@ fn infer(shared: &Shared) {
 }
 
 /// Recognises what waits in one instance, unless another thread does; answers whether anything did.
-fn recognise(shared: &Shared, instance: &Instance) -> bool {
-    let Ok(mut engine) = instance.engine.try_lock() else { return true };
+fn recognise(instance: &Instance) -> bool {
+    let Some(mut engine) = instance.engine.try_lock() else { return true };
     // Under the lock, mode and membership hold still until this round is over.
-    let is_mine = instance.published.mode() == Mode::Worker && shared.is_member(instance);
+    let is_mine = instance.published.mode() == Mode::Worker && instance.is_member.load(Ordering::Acquire);
     if !is_mine || !engine.is_waiting() {
         return false;
     }
@@ -193,14 +191,42 @@ pub fn guarded(instance: &Instance, engine: &mut Engine, work: impl FnOnce(&mut 
     lock(&instance.notices).break_down(sentence);
 }
 
+/// The same on the audio thread, which tells nobody: that is left to the loader thread, and to the worker that takes
+/// over. A panic itself goes through the system, as there is no other way.
+///
+/// # Errors
+/// Where the network failed or panicked.
+pub fn guarded_live(
+    instance: &Instance,
+    engine: &mut Engine,
+    work: impl FnOnce(&mut Engine) -> tocco_models::Result<()>,
+) -> Result<(), ()> {
+    if instance.broken.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    match catch_unwind(AssertUnwindSafe(|| work(engine))) {
+        Ok(outcome) => outcome.map_err(drop),
+        Err(_) => {
+            engine.give_up();
+            instance.panics.fetch_add(1, Ordering::Relaxed);
+            instance.panicked_live.store(true, Ordering::Relaxed);
+            instance.broken.store(true, Ordering::Relaxed);
+            Err(())
+        }
+    }
+}
+
 fn send(shared: &Shared) {
     let mut names = crate::osc::Names::default();
+    let mut known = Vec::new();
     shared.repeat(|members| {
-        let ids: Vec<u64> = members.iter().map(|member| member.id).collect();
-        names.keep(&ids);
+        if !members.iter().map(|member| &member.id).eq(&known) {
+            known = members.iter().map(|member| member.id).collect();
+            names.keep(&known);
+        }
         for instance in members {
             let mut end = lock(&instance.network);
-            if shared.is_member(instance) {
+            if instance.is_member.load(Ordering::Acquire) {
                 network::send(instance, &mut end, &mut names);
             }
         }
@@ -212,7 +238,7 @@ fn load(shared: &Shared) {
     shared.repeat(|members| {
         for instance in members {
             let mut slot = lock(&instance.slot);
-            if shared.is_member(instance) {
+            if instance.is_member.load(Ordering::Acquire) {
                 loader::refresh(instance, &mut slot);
                 drop(slot);
                 loader::resolve(instance);

@@ -3,48 +3,9 @@
 
 mod host;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
 use host::{Host, Pace, phrase};
 use nice_plug::prelude::*;
-
-/// Counts what a thread asks of the system while its flag is set.
-struct Counting;
-
-thread_local! {
-    static WATCHED: Cell<bool> = const { Cell::new(false) };
-    static COUNT: Cell<usize> = const { Cell::new(0) };
-}
-
-fn count() {
-    // The thread-locals are gone while a thread ends: then nobody watches.
-    if WATCHED.try_with(Cell::get).unwrap_or(false) {
-        COUNT.with(|count| count.set(count.get() + 1));
-    }
-}
-
-// SAFETY: every call goes to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count();
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use tocco_plugin::pool::system_calls;
 
 const RATE: f32 = 48_000.0;
 
@@ -63,11 +24,9 @@ fn worker_mode_allocates_nothing_in_process() {
         for chunk in sound.chunks_exact(64) {
             let mut samples = [0.0; 64];
             samples.copy_from_slice(chunk);
-            COUNT.set(0);
-            WATCHED.set(true);
+            let before = system_calls();
             host.process(&mut samples);
-            WATCHED.set(false);
-            allocations += COUNT.get();
+            allocations += system_calls() - before;
             assert!(samples.iter().zip(chunk).all(|(out, sent)| out.to_bits() == sent.to_bits()));
             events += host.block.sent.len();
             blocks += 1;
@@ -85,11 +44,9 @@ fn worker_mode_allocates_nothing_in_process() {
 
 #[test]
 fn the_counter_counts() {
-    COUNT.set(0);
-    WATCHED.set(true);
+    let before = system_calls();
     drop(std::hint::black_box(Box::new(3)));
-    WATCHED.set(false);
-    assert_eq!(COUNT.get(), 2);
+    assert_eq!(system_calls() - before, 2);
 }
 
 /// Every event with its place in the sound.

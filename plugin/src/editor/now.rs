@@ -7,7 +7,7 @@ use nice_plug::prelude::ParamSetter;
 
 use super::theme;
 use crate::instance::{Instance, lock};
-use crate::published::Mode;
+use crate::mode::Mode;
 use crate::state::Snapshot;
 
 /// The meter's range, in dBFS.
@@ -42,15 +42,18 @@ pub fn header(ui: &mut Ui, instance: &Instance, snapshot: &Snapshot) -> bool {
     asked
 }
 
-fn mode(instance: &Instance) -> (&'static str, &'static str) {
+fn mode(instance: &Instance) -> (&'static str, String) {
     if instance.published.bypassed.load(Ordering::Relaxed) {
-        return ("bypassed", "The host bypasses Tocco: nothing is recognised or sent.");
+        return ("bypassed", "The host bypasses Tocco: nothing is recognised or sent.".into());
     }
-    match instance.published.mode() {
-        Mode::Inactive => ("inactive", "The host has not started the plugin."),
-        Mode::Worker => ("worker", "The network runs on a thread of its own, since the sound must never wait for it."),
-        Mode::Offline => ("offline", "The host renders offline: the network runs in step with the sound."),
-    }
+    let mode = instance.published.mode();
+    let what = match mode {
+        Mode::Inactive => "The host has not started the plugin.",
+        Mode::Worker => "The network runs on a thread of its own; MIDI goes out with the next block.",
+        Mode::AudioThread => "The network runs in step with the sound; MIDI lands on its sample.",
+        Mode::Offline => "The host renders offline: the network runs in step with the sound.",
+    };
+    (mode.name(), format!("{what} Why: {}.", instance.published.reason()))
 }
 
 /// The class that holds, large, with its confidence.

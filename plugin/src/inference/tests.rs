@@ -1,9 +1,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
 
 use ringbuf::traits::Consumer;
-use tocco_models::{Model, library};
+use tocco_models::{Model, Runner, library};
 
 use super::*;
 use crate::state::{Mapping, MidiMode};
@@ -32,14 +33,15 @@ impl Rig {
 
 fn rig(mapping: Mapping) -> Rig {
     let published = Arc::new(Published::default());
-    published.set_mode(Mode::Worker);
+    published.set_placed(Placed::WORKER);
     let (mut engine, reports) = Engine::new(Arc::clone(&published));
     let model = Model::from_bytes(library::TECHNIQUES).unwrap();
     let (input, output) = sound(sound_room(RATE, BLOCK));
     let ends = engine.connect(output, RATE, BLOCK);
     let recognizer = Recognizer::new(&model, RATE, &Policy::default()).unwrap();
     let mappings: BTreeMap<_, _> = model.card().classes.iter().map(|class| (class.clone(), mapping)).collect();
-    engine.install(Some(model.card()), Some(recognizer), MidiMap::new(&model.card().classes, &mappings), 1);
+    let ready = Ready { recognizer, share: None, plan: Placed::WORKER };
+    engine.install(Some(model.card()), Some(ready), MidiMap::new(&model.card().classes, &mappings), 1);
     Rig { engine, input, ends, reports, published, model }
 }
 
@@ -90,16 +92,86 @@ fn a_worker_that_is_late_drops_to_the_newest_counts_it_and_keeps_its_place() {
     let hops = rig.published.hops.load(Ordering::Relaxed);
     rig.expect_hops(hops, 30);
     stamps(&mut rig);
-    // 0.85 s wait.
+    // 0.85 s wait: all but the newest block is dropped.
     push(&mut rig, 80);
     work(&mut rig);
     let late = rig.published.late_windows.load(Ordering::Relaxed);
-    let kept = late_limit(RATE, BLOCK) / 2;
-    rig.expect_hops(late, 80 - kept / BLOCK);
-    let newest_half = (110 * BLOCK - kept - BLOCK) as u64;
-    let stamps = stamps(&mut rig);
-    assert!(!stamps.is_empty() && stamps.iter().all(|&at| at >= newest_half && at < 110 * BLOCK as u64), "{stamps:?}");
-    rig.expect_hops(rig.published.hops.load(Ordering::Relaxed) - hops, kept / BLOCK);
+    rig.expect_hops(late, 79);
+    // The normal delay at once: each block's decisions come with the block.
+    let mut told = 0;
+    for block in 110..130 {
+        push(&mut rig, 1);
+        work(&mut rig);
+        let stamps = stamps(&mut rig);
+        assert!(stamps.iter().all(|&at| at / BLOCK as u64 >= block - 1), "{stamps:?} in block {block}");
+        told += stamps.len();
+    }
+    assert!(told > 5, "{told} messages after the drop");
+    assert_eq!(rig.published.late_windows.load(Ordering::Relaxed), late);
+}
+
+/// Counts its steps; each decides by the newest sample.
+struct Windowed(Arc<AtomicU64>);
+
+impl Runner for Windowed {
+    fn step(&mut self, input: &[f32], logits: &mut [f32]) -> tocco_models::Result<()> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        logits.fill(*input.last().unwrap());
+        Ok(())
+    }
+    fn reset(&mut self) -> tocco_models::Result<()> {
+        panic!("the window would be lost")
+    }
+}
+
+#[test]
+fn a_late_network_of_whole_windows_decides_on_the_newest_and_hears_all() {
+    let mut rig = rig(FOLLOW);
+    let mut card = rig.model.card().clone();
+    (card.frontend, card.reference) = (None, None);
+    let hop = usize::try_from(card.sample_rate / 50).unwrap();
+    card.network = NetworkKind::Audio { samples: 8 * hop, hop };
+    let steps = Arc::new(AtomicU64::new(0));
+    let runner = Box::new(Windowed(Arc::clone(&steps)));
+    let recognizer = Recognizer::with_runner(&card, runner, RATE, &Policy::default()).unwrap();
+    rig.engine.install(
+        Some(&card),
+        Some(Ready { recognizer, share: None, plan: Placed::WORKER }),
+        MidiMap::default(),
+        2,
+    );
+    // In time: a step for each hop of 20 ms.
+    for _ in 0..90 {
+        push(&mut rig, 1);
+        work(&mut rig);
+    }
+    let in_time = steps.swap(0, Ordering::Relaxed);
+    assert!((46..=48).contains(&in_time), "{in_time} steps in 0.96 s");
+    assert_eq!(rig.published.late_windows.load(Ordering::Relaxed), 0);
+    // 0.96 s at once: the newest windows only, and every other counted.
+    push(&mut rig, 90);
+    work(&mut rig);
+    let (ran, late) = (steps.load(Ordering::Relaxed), rig.published.late_windows.load(Ordering::Relaxed));
+    assert!((1..=2).contains(&ran) && (46..=48).contains(&(ran + late)), "{ran} steps, {late} late");
+}
+
+#[test]
+fn a_fall_from_the_audio_thread_ends_what_is_held_and_strikes_it_again() {
+    let mut rig = rig(GATE);
+    let mut drain = |mode| {
+        for _ in 0..20 {
+            push(&mut rig, 1);
+            rig.engine.drain(&CONTROLS(true), mode).unwrap();
+        }
+        std::iter::from_fn(|| rig.ends.midi.try_pop()).map(|due| due.message).collect::<Vec<_>>()
+    };
+    let is_on = |message: &Message| matches!(message, Message::Gate { on: true, .. });
+    assert!(drain(Mode::AudioThread).iter().any(is_on));
+    let after = drain(Mode::Worker);
+    assert_eq!(after.first(), Some(&Message::Release), "{after:?}");
+    assert!(after.iter().any(is_on), "{after:?}");
+    // Rendering goes on where live playing was.
+    assert!(!drain(Mode::Offline).contains(&Message::Release));
 }
 
 #[test]

@@ -12,8 +12,8 @@ fn the_compatible_message_is_the_bare_bytes_that_patches_know() {
 fn events_and_status_have_their_types_in_order() {
     let bytes = event("Solo", "bowed", 0.5, 2.0, 1);
     assert_eq!(bytes, b"/tocco/Solo/event\0\0\0,sffi\0\0\0bowed\0\0\0\x3f\0\0\0\x40\0\0\0\0\0\0\x01");
-    let bytes = status("a", "worker", 40.0, 0.25, u64::MAX);
-    assert_eq!(bytes, b"/tocco/a/status\0,sffi\0\0\0worker\0\0\x42\x20\0\0\x3e\x80\0\0\x7f\xff\xff\xff");
+    let bytes = status("a", "worker", 40.0, 0.25, u64::MAX, "as set");
+    assert_eq!(bytes, b"/tocco/a/status\0,sffis\0\0worker\0\0\x42\x20\0\0\x3e\x80\0\0\x7f\xff\xff\xffas set\0\0");
 }
 
 #[test]
