@@ -9,7 +9,8 @@
 //! (which allocates a few words each), and the standard library asks the system once a thread for random keys.
 //!
 //! Not every host says that it renders offline, and nice-plug 0.4.2 learns a VST3 host's word one activation
-//! late. So the [`Clock`] decides too: who delivers sound far ahead of time is not playing it.
+//! late. So where a worker would run the recognizer, the [`Clock`] decides too: who delivers sound far ahead of time is
+//! not playing it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -91,8 +92,7 @@ impl Audio {
         let length = buffer.samples();
         let start = self.input.position();
         self.watch(context.transport().playing);
-        let is_ahead = self.clock.is_ahead(length);
-        let placed = if self.is_rendering || is_ahead { Placed::OFFLINE } else { self.instance.published.plan() };
+        let placed = self.place(length);
         if placed != self.instance.published.placed() {
             self.instance.published.set_placed(placed);
         }
@@ -116,6 +116,14 @@ impl Audio {
                 self.send_midi(start, length, context);
             }
         }
+    }
+
+    /// Where this block is recognised. On the audio thread it makes no difference how fast the sound comes.
+    fn place(&mut self, length: usize) -> Placed {
+        let plan = self.instance.published.plan();
+        let is_ahead = self.clock.is_ahead(length);
+        let is_offline = self.is_rendering || is_ahead && plan.mode != Mode::AudioThread;
+        if is_offline { Placed::OFFLINE } else { plan }
     }
 
     fn watch(&mut self, playing: bool) {

@@ -73,6 +73,12 @@ impl Drop for Tocco {
 }
 
 impl Tocco {
+    /// Where the recognizer runs.
+    #[must_use]
+    pub fn mode(&self) -> mode::Mode {
+        self.instance.published.mode()
+    }
+
     fn disconnect(&mut self) {
         self.instance.published.set_placed(Placed::INACTIVE);
         self.instance.published.sample_rate.set(0.0);
