@@ -169,9 +169,8 @@ impl Audio {
         }
         let controls = self.instance.controls();
         let scope = pool::Scope::enter();
-        let outcome = service::guarded_live(&self.instance, &mut engine, |engine| {
-            engine.drain(&controls, Mode::AudioThread)
-        });
+        let outcome =
+            service::guarded_live(&self.instance, &mut engine, |engine| engine.drain(&controls, Mode::AudioThread));
         if outcome.is_err() {
             engine.move_to(Placed::worker(Why::Failed));
         } else if scope.system_calls() > 0 {

@@ -256,8 +256,8 @@ impl Engine {
             (Piece::Sound(length), Some(recognizer)) => {
                 let sound = &buffer[..length];
                 // Of a network that sees a whole window at once, only the newest window counts.
-                let is_stale = mode == Mode::Worker
-                    && hops(recognizer, hearing.sound.backlog() as u64, *sample_rate) > 1;
+                let is_stale =
+                    mode == Mode::Worker && hops(recognizer, hearing.sound.backlog() as u64, *sample_rate) > 1;
                 match is_stale.then(|| recognizer.pass_over(sound)).flatten() {
                     Some(left_out) => {
                         outlet.count_late(left_out);

@@ -11,9 +11,9 @@ use try_lock::{Locked, TryLock};
 
 use crate::inference::{Controls, Engine, Report};
 use crate::loader::{Resolved, Slot};
+use crate::mode::Mode;
 use crate::network::{Sender, Target};
 use crate::params::ToccoParams;
-use crate::mode::Mode;
 use crate::published::Published;
 use crate::service::Membership;
 use crate::state::ModelChoice;

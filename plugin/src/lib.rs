@@ -79,6 +79,12 @@ impl Tocco {
         self.instance.published.mode()
     }
 
+    /// Why it runs there, in a few words.
+    #[must_use]
+    pub fn why(&self) -> String {
+        self.instance.published.reason()
+    }
+
     fn disconnect(&mut self) {
         self.instance.published.set_placed(Placed::INACTIVE);
         self.instance.published.sample_rate.set(0.0);

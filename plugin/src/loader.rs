@@ -28,11 +28,13 @@ const LOOKUP_AGAIN_AFTER: Duration = Duration::from_secs(10);
 /// What was done so far for one instance.
 #[derive(Debug, Default)]
 pub struct Slot {
-    /// The revision of the settings that is dealt with.
-    settings: Option<u64>,
+    /// The revision of the settings, and the number of the host's slot, that are dealt with.
+    settings: Option<(u64, u8)>,
     /// The choice that is dealt with, well or not.
     choice: Option<ModelChoice>,
     mappings: BTreeMap<String, Mapping>,
+    /// The revision of the settings whose slots are loaded.
+    preloaded: Option<u64>,
     /// Models so far.
     models: u64,
     /// Activations so far, and the newest while it lasts.
@@ -83,17 +85,18 @@ pub fn refresh(instance: &Instance, slot: &mut Slot) {
     tell_of_panic(instance);
     let revision = instance.params.settings.revision();
     let mut new_mappings = false;
+    let number = instance.params.slot();
     if instance.try_again.swap(false, Ordering::AcqRel) {
         slot.choice = None;
         slot.settings = None;
     }
-    if slot.settings != Some(revision) {
+    if slot.settings != Some((revision, number)) {
         let snapshot = instance.params.settings.snapshot();
-        slot.settings = Some(snapshot.revision);
+        slot.settings = Some((snapshot.revision, number));
         new_mappings = slot.mappings != snapshot.settings.mappings;
         slot.mappings.clone_from(&snapshot.settings.mappings);
-        if slot.choice.as_ref() != Some(&snapshot.settings.model) {
-            choose(instance, slot, &snapshot);
+        if slot.choice.as_ref() != Some(snapshot.settings.choice(number)) {
+            choose(instance, slot, &snapshot, number);
         }
     }
     if instance.broken.load(Ordering::Relaxed) && instance.panics.load(Ordering::Relaxed) == 1 {
@@ -111,8 +114,8 @@ pub fn refresh(instance: &Instance, slot: &mut Slot) {
 
 /// Loads the chosen model. If that fails, the one in use goes on, save where a project names another: its
 /// messages would be wrong under the project's mappings.
-fn choose(instance: &Instance, slot: &mut Slot, snapshot: &Snapshot) {
-    let choice = &snapshot.settings.model;
+fn choose(instance: &Instance, slot: &mut Slot, snapshot: &Snapshot, number: u8) {
+    let choice = snapshot.settings.choice(number);
     slot.choice = Some(choice.clone());
     let outcome = catch_unwind(AssertUnwindSafe(|| load(choice)))
         .unwrap_or_else(|_| Err(format!("{choice}: the model makes the network engine fail")));
@@ -206,12 +209,9 @@ fn prepare(instance: &Instance, model: &Arc<Model>, activation: Activation) -> t
 
 /// The model of a choice; models that another instance uses are shared.
 fn load(choice: &ModelChoice) -> Result<Arc<Model>, String> {
-    static IN_USE: Mutex<Vec<(Key, Weak<Model>)>> = Mutex::new(Vec::new());
     let key = Key::of(choice)?;
-    let mut in_use = lock(&IN_USE);
-    in_use.retain(|(_, model)| model.strong_count() > 0);
-    let found = in_use.iter().find(|(other, _)| *other == key).and_then(|(_, model)| model.upgrade());
-    if let Some(model) = found {
+    let mut models = lock(&MODELS);
+    if let Some(model) = models.find(&key) {
         return Ok(model);
     }
     // The lock is held while loading: a project with forty instances of a model loads it once.
@@ -223,8 +223,60 @@ fn load(choice: &ModelChoice) -> Result<Arc<Model>, String> {
             Model::from_bytes(bytes).map_err(|error| format!("{name}: {error}"))?
         }
     };
-    in_use.push((key, Arc::downgrade(&model)));
+    models.add(key, &model);
     Ok(model)
+}
+
+/// Loads the models of the host's slots before they are asked for, so that a switch takes no longer than it must.
+pub fn preload(instance: &Instance, slot: &mut Slot) {
+    let revision = instance.params.settings.revision();
+    if slot.preloaded != Some(revision) && slot.activation.is_some() {
+        slot.preloaded = Some(revision);
+        for choice in instance.params.settings.snapshot().settings.slots.values() {
+            // One that can't be loaded says so when it is chosen.
+            let _ = catch_unwind(AssertUnwindSafe(|| load(choice)));
+        }
+    }
+}
+
+/// Gives back the models that no instance uses.
+pub fn forget_models() {
+    lock(&MODELS).recent.clear();
+}
+
+/// So many models stay loaded after their last use: those of the slots, and two more.
+const RECENT: usize = crate::state::SLOTS as usize + 2;
+
+/// The models of this process.
+struct Models {
+    /// All that are alive.
+    alive: Vec<(Key, Weak<Model>)>,
+    /// The newest, kept for whoever comes back to one.
+    recent: Vec<Arc<Model>>,
+}
+
+static MODELS: Mutex<Models> = Mutex::new(Models { alive: Vec::new(), recent: Vec::new() });
+
+impl Models {
+    fn find(&mut self, key: &Key) -> Option<Arc<Model>> {
+        self.alive.retain(|(_, model)| model.strong_count() > 0);
+        let model = self.alive.iter().find(|(other, _)| other == key).and_then(|(_, model)| model.upgrade())?;
+        self.touch(&model);
+        Some(model)
+    }
+
+    fn add(&mut self, key: Key, model: &Arc<Model>) {
+        self.alive.push((key, Arc::downgrade(model)));
+        self.touch(model);
+    }
+
+    fn touch(&mut self, model: &Arc<Model>) {
+        self.recent.retain(|other| !Arc::ptr_eq(other, model));
+        self.recent.push(Arc::clone(model));
+        if self.recent.len() > RECENT {
+            self.recent.remove(0);
+        }
+    }
 }
 
 /// Two equal keys mean the same model.

@@ -82,16 +82,8 @@ pub enum Why {
     Rendering,
 }
 
-const WHYS: [Why; 8] = [
-    Why::Nothing,
-    Why::Fits,
-    Why::TooSlow,
-    Why::Windowed,
-    Why::Wished,
-    Why::Exhausted,
-    Why::Failed,
-    Why::Rendering,
-];
+const WHYS: [Why; 8] =
+    [Why::Nothing, Why::Fits, Why::TooSlow, Why::Windowed, Why::Wished, Why::Exhausted, Why::Failed, Why::Rendering];
 
 /// A mode with its reason: small enough to be shared as one number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

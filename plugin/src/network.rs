@@ -10,8 +10,8 @@ use ringbuf::traits::{Consumer, Observer};
 
 use crate::inference::Report;
 use crate::instance::{Instance, Loaded, NetworkEnd, lock};
-use crate::osc::{self, Names};
 use crate::mode::{Mode, Placed};
+use crate::osc::{self, Names};
 
 /// How often `/classes` is repeated for receivers that start later.
 const CLASSES_EVERY: Duration = Duration::from_secs(3);

@@ -4,7 +4,7 @@ use nice_plug::prelude::*;
 use tocco_models::{Policy, Smoothing};
 
 use crate::mode::Wish;
-use crate::state::SharedSettings;
+use crate::state::{SLOTS, SharedSettings};
 
 /// Which channel of a stereo track is heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -86,6 +86,9 @@ pub struct ToccoParams {
     /// Where the recognizer runs live.
     #[id = "run_in"]
     pub run_in: EnumParam<Wish>,
+    /// Which of the settings' slots names the model; 0 is the one chosen on the panel.
+    #[id = "slot"]
+    pub slot: IntParam,
 }
 
 impl Default for ToccoParams {
@@ -108,6 +111,7 @@ impl Default for ToccoParams {
             midi_on: BoolParam::new("MIDI", true),
             bypass: BoolParam::new("Bypass", false).make_bypass(),
             run_in: EnumParam::new("Run in", Wish::Auto).non_automatable(),
+            slot: IntParam::new("Model slot", 0, IntRange::Linear { min: 0, max: i32::from(SLOTS) }),
         }
     }
 }
@@ -126,6 +130,12 @@ fn fraction(name: &str, default: f32, min: f32) -> FloatParam {
 }
 
 impl ToccoParams {
+    /// The slot that the host chose, 0 to [`SLOTS`].
+    #[must_use]
+    pub fn slot(&self) -> u8 {
+        u8::try_from(self.slot.value()).unwrap_or(0)
+    }
+
     /// The decision policy that the parameters say, always within its ranges.
     #[must_use]
     pub fn policy(&self) -> Policy {
@@ -181,6 +191,7 @@ mod tests {
             "midi_on",
             "bypass",
             "run_in",
+            "slot",
         ];
         assert_eq!(ids, frozen);
     }

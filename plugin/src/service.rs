@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use crate::inference::Engine;
 use crate::instance::{Instance, lock};
 use crate::loader;
-use crate::network;
 use crate::mode::Mode;
+use crate::network;
 
 /// How often the inference threads look while anything plays.
 const BUSY: Duration = Duration::from_millis(1);
@@ -117,6 +117,7 @@ impl Drop for Service {
             // A thread that panicked is gone too.
             let _ = thread.join();
         }
+        loader::forget_models();
     }
 }
 
@@ -240,6 +241,7 @@ fn load(shared: &Shared) {
             let mut slot = lock(&instance.slot);
             if instance.is_member.load(Ordering::Acquire) {
                 loader::refresh(instance, &mut slot);
+                loader::preload(instance, &mut slot);
                 drop(slot);
                 loader::resolve(instance);
             }

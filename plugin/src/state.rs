@@ -7,13 +7,15 @@
 //! ```json
 //! {"version": 1,
 //!  "model": {"library": "techniques"},
+//!  "slots": {"1": {"library": "instruments"}},
 //!  "name": "Tocco",
 //!  "osc": {"host": "127.0.0.1", "port": 5005},
 //!  "mappings": {"bowed": {"mode": "probability", "channel": 1, "number": 12}},
 //!  "editor": {"width": 760.0, "height": 600.0, "zoom": 1.0}}
 //! ```
 //!
-//! `model` is `{"library": NAME}` for a shipped model or `{"path": FILE}`. `mode` is `probability`, `gate`,
+//! `model` is `{"library": NAME}` for a shipped model or `{"path": FILE}`. `slots` are models that the host can
+//! switch to by the parameter `slot`, 1 to 8; at 0 it is `model`. `mode` is `probability`, `gate`,
 //! `note` or `off`. Each part is read by itself: what is missing, of a wrong kind or out of range keeps its
 //! default and the rest is kept, so no state of another version or of a broken project can do harm.
 
@@ -30,6 +32,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 /// The version of [`Settings`] that this code writes.
 pub const SETTINGS_VERSION: u32 = 1;
 
+/// How many models can wait for the host to switch to them.
+pub const SLOTS: u8 = 8;
 /// The longest instance name, in characters.
 pub const LONGEST_NAME: usize = 64;
 
@@ -147,6 +151,8 @@ pub struct Settings {
     pub version: u32,
     /// The model in use, or the one that should be.
     pub model: ModelChoice,
+    /// The models of the slots, 1 to [`SLOTS`].
+    pub slots: BTreeMap<u8, ModelChoice>,
     /// The instance's name, used in OSC addresses where the host tells no track name.
     pub name: String,
     /// Where OSC goes.
@@ -162,6 +168,7 @@ impl Default for Settings {
         Self {
             version: SETTINGS_VERSION,
             model: ModelChoice::default(),
+            slots: BTreeMap::new(),
             name: "Tocco".into(),
             osc: OscTarget::default(),
             mappings: BTreeMap::new(),
@@ -171,6 +178,12 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// The model of a slot; that of `model` for slot 0 and for a slot that is empty.
+    #[must_use]
+    pub fn choice(&self, slot: u8) -> &ModelChoice {
+        self.slots.get(&slot).unwrap_or(&self.model)
+    }
+
     /// Reads what can be read of any JSON value.
     #[must_use]
     pub fn from_value(value: &serde_json::Value) -> Self {
@@ -180,6 +193,13 @@ impl Settings {
         let mut settings = Self::default();
         if let Some(model) = part(value, "model") {
             settings.model = model;
+        }
+        if let Some(slots) = value.get("slots").and_then(serde_json::Value::as_object) {
+            settings.slots = slots
+                .iter()
+                .filter_map(|(slot, model)| Some((slot.parse().ok()?, ModelChoice::deserialize(model).ok()?)))
+                .filter(|(slot, _)| (1..=SLOTS).contains(slot))
+                .collect();
         }
         if let Some(name) = part::<String>(value, "name") {
             settings.name = name.chars().take(LONGEST_NAME).collect();

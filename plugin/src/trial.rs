@@ -47,7 +47,8 @@ pub fn run(model: &Arc<Model>, recognizer: &mut Recognizer, sample_rate: f64, bl
     let mut trial = Trial { slowest: Duration::MAX, pool_bytes, system_calls: 0 };
     for _ in 0..ROUNDS {
         let scope = pool::Scope::enter();
-        let slowest = push(recognizer, &noise, HOPS * hop, block).and_then(|slowest| recognizer.reset().map(|()| slowest));
+        let slowest =
+            push(recognizer, &noise, HOPS * hop, block).and_then(|slowest| recognizer.reset().map(|()| slowest));
         trial.system_calls += scope.system_calls();
         trial.slowest = trial.slowest.min(slowest?);
     }

@@ -10,7 +10,7 @@ use tocco_models::library;
 
 use super::theme;
 use crate::instance::Instance;
-use crate::state::{ModelChoice, Snapshot};
+use crate::state::{ModelChoice, SLOTS, Snapshot};
 
 /// The page's state.
 #[derive(Default)]
@@ -44,6 +44,7 @@ impl Browser {
             }
         });
         about(ui, instance);
+        slots(ui, instance, snapshot);
         ui.separator();
         ui.label(RichText::new("From a file").color(theme::DIM));
         ui.horizontal(|ui| {
@@ -130,6 +131,30 @@ fn choose(instance: &Instance, choice: ModelChoice) {
     instance.params.settings.change(|settings| settings.model = choice);
     // The same choice again means: try again.
     instance.try_again.store(true, Ordering::Release);
+}
+
+/// The models that the host can switch to.
+fn slots(ui: &mut Ui, instance: &Instance, snapshot: &Snapshot) {
+    ui.horizontal_wrapped(|ui| {
+        ui.label(RichText::new("Slots").color(theme::DIM)).on_hover_text(
+            "The host switches between these models by the parameter «Model slot»; at 0 it is the one chosen here.",
+        );
+        let active = instance.params.slot();
+        for slot in 1..=SLOTS {
+            let kept = snapshot.settings.slots.get(&slot);
+            let text = RichText::new(slot.to_string()).color(if kept.is_some() { theme::TEXT } else { theme::WAITS });
+            let what = kept.map_or("empty".to_owned(), ToString::to_string);
+            let response = ui
+                .selectable_label(slot == active, text)
+                .on_hover_text(format!("{what}\nClick: keep the model above here. Right click: empty it."));
+            if response.clicked() {
+                let model = snapshot.settings.model.clone();
+                instance.params.settings.change(|settings| _ = settings.slots.insert(slot, model));
+            } else if response.secondary_clicked() {
+                instance.params.settings.change(|settings| _ = settings.slots.remove(&slot));
+            }
+        }
+    });
 }
 
 fn about(ui: &mut Ui, instance: &Instance) {

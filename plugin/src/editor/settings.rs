@@ -53,6 +53,7 @@ pub fn show(ui: &mut Ui, instance: &Instance, snapshot: &Snapshot, setter: &Para
         slider(ui, &params.min_confidence, setter, "Minimum confidence");
         slider(ui, &params.min_duration_ms, setter, "Minimum duration");
         choice(ui, &params.channel, setter, "Channel");
+        choice(ui, &params.run_in, setter, "Run in");
     });
     heading(ui, "OSC");
     osc(ui, instance, snapshot, setter, entry);

@@ -5,6 +5,7 @@ use super::*;
 fn full() -> Settings {
     Settings {
         model: ModelChoice::Path("/somewhere/flute model.onnx".into()),
+        slots: [(1, ModelChoice::default()), (8, ModelChoice::Path("b.onnx".into()))].into(),
         name: "Violin «due»".into(),
         osc: OscTarget { host: "::1".into(), port: 9000 },
         mappings: [
@@ -33,7 +34,7 @@ fn each_broken_part_falls_back_alone() {
         serde_json::json!([[]]),
         serde_json::json!({"port": 1e300, "host": 3, "width": -1.0, "path": {}}),
     ];
-    for key in ["model", "name", "osc", "mappings", "editor"] {
+    for key in ["model", "slots", "name", "osc", "mappings", "editor"] {
         for wrong in &broken {
             let mut value = whole.clone();
             value[key] = wrong.clone();
@@ -52,6 +53,7 @@ fn any_cut_or_changed_byte_of_a_state_is_survived() {
         let check = |bytes: &[u8]| {
             if let Ok(settings) = serde_json::from_slice::<Settings>(bytes) {
                 assert!(settings.editor.is_valid() && settings.mappings.values().all(Mapping::is_valid));
+                assert!(settings.slots.keys().all(|slot| (1..=SLOTS).contains(slot)));
                 assert!(settings.osc.port != 0 && settings.name.chars().count() <= LONGEST_NAME);
             }
         };
