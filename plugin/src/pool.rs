@@ -231,9 +231,12 @@ fn cursor_parts(cursor: u64) -> (usize, usize) {
     ((cursor >> 32) as usize, cursor as u32 as usize)
 }
 
-/// A free block of this size, or a new one.
+/// A free block of this size, or a new one, or where there is no room for one, a free block that is larger.
 fn take(size: usize) -> Option<*mut u8> {
-    let block = pop(size).or_else(|| cut(size))?;
+    let (size, block) = pop(size)
+        .or_else(|| cut(size))
+        .map(|block| (size, block))
+        .or_else(|| (size + 1..SIZES).find_map(|size| Some((size, pop(size)?))))?;
     note(bytes_of(size), true);
     Some(block)
 }
