@@ -91,6 +91,12 @@ impl Tocco {
         self.instance.published.reason()
     }
 
+    /// Decisions so far.
+    #[must_use]
+    pub fn decisions(&self) -> u64 {
+        self.instance.published.hops.load(Ordering::Relaxed)
+    }
+
     /// Does at once what the loader thread would do within its next rounds: afterwards the model, the mapping and the
     /// place are those that parameters and settings say. May load a file, so it is nothing for the audio thread.
     pub fn settle(&self) {

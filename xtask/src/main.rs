@@ -15,7 +15,8 @@ Usage: cargo xtask <command>
   demo [--window]     play a phrase through the bundled plugin and print what it recognised;
                       with --window open the standalone instead
   test                everything that CI runs: set up, build, bundle, all tests
-  bench [ARGS...]     the benchmarks (ARGS go to `cargo bench`)
+  bench [--quick]     cost of a hop and of `process`, instances in real time, load time, memory and
+                      size of what musicians get: the details by criterion, then one table
   bundle [--release]  build the plugin into target/bundled: CLAP, VST3 and standalone";
 
 fn main() -> Result<()> {
@@ -32,7 +33,8 @@ fn main() -> Result<()> {
         ("demo", []) => demo(&workspace),
         ("demo", ["--window"]) => window(&workspace),
         ("test", []) => test(&workspace),
-        ("bench", arguments) => bench(&workspace, arguments),
+        ("bench", []) => bench(&workspace, false),
+        ("bench", ["--quick"]) => bench(&workspace, true),
         ("bundle", []) => bundle::build_and_bundle(&workspace, &[]),
         ("bundle", ["--release"]) => bundle::build_and_bundle(&workspace, &["--release"]),
         ("" | "help" | "--help" | "-h", []) => {
@@ -115,7 +117,22 @@ fn under_the_realtime_sanitizer(workspace: &Workspace) -> Result<Option<cargo::E
     cargo::echo_lines(&mut tests, "test result:").map(Some)
 }
 
-fn bench(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
+/// Measures what musicians get: all in the release profile, with the bundles built beside.
+fn bench(workspace: &Workspace, quick: bool) -> Result<()> {
     setup::system_packages(setup::Need::Build)?;
-    checked(workspace.cargo().args(["bench", "--package", "tocco_models"]).args(arguments))
+    let packages = ["--package", "tocco_plugin", "--package", "tocco_models"];
+    checked(workspace.cargo().args(["build", "--release", "--lib", "--bins"]).args(packages))?;
+    bundle::bundle(workspace, &["--release"])?;
+    let mut details = workspace.cargo();
+    details.arg("bench").args(packages).args(["--bench", "hop"]);
+    if quick {
+        details.args(["--", "--quick"]);
+    }
+    checked(&mut details)?;
+    let mut table = workspace.cargo();
+    table.arg("bench").args(packages).args(["--bench", "engine"]);
+    if quick {
+        table.args(["--", "--quick"]);
+    }
+    checked(&mut table)
 }
