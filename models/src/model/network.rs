@@ -286,6 +286,23 @@ impl Network {
             let node = model.node(n);
             println!("{} {} {:?} -> {:?}", node.op.name(), node.name, node.inputs.iter().map(|o| model.outlet_fact(*o).unwrap().shape.clone()).collect::<Vec<_>>(), node.outputs[0].fact.shape);
         }
+        let mut cost: std::collections::HashMap<usize, Vec<u128>> = Default::default();
+        let mut state = self.plan.spawn().unwrap();
+        for _ in 0..2000 {
+            let mut inputs = tvec![Tensor::zero::<f32>(&self.input_shape).unwrap().into_tvalue()];
+            inputs.extend(self.state_shapes.iter().map(|s| Tensor::zero::<f32>(s).unwrap().into_tvalue()));
+            state.run_plan_with_eval(inputs, |ctx, st, node, input| {
+                let start = std::time::Instant::now();
+                let out = tract_onnx::tract_core::plan::eval(ctx, st, node, input);
+                cost.entry(node.id).or_default().push(start.elapsed().as_nanos());
+                out
+            }).unwrap();
+        }
+        for &n in self.plan.order_without_consts() {
+            let node = model.node(n);
+            let c = cost.get_mut(&n).unwrap(); c.sort();
+            println!("{:5} {} {} -> {:?}", c[c.len() / 2], node.op.name(), node.name, node.outputs[0].fact.shape);
+        }
         let mut runner = self.runner().unwrap();
         let mut logits = vec![0.0; 32];
         let input = vec![-5.0; self.input_shape.iter().product()];
