@@ -8,6 +8,7 @@ use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::LaneId;
 use tract_onnx::tract_core::internal::multithread::Executor;
 use tract_onnx::tract_core::model::TypedRunnableModel;
+use tract_onnx::tract_core::ops::scan::Scan;
 use tract_onnx::tract_core::model::TypedSimpleState;
 use tract_onnx::tract_core::runtime::RunOptions;
 
@@ -196,9 +197,20 @@ fn prepare(proto: &pb::ModelProto, shapes: &[&[usize]]) -> TractResult<Arc<Typed
     for (i, shape) in shapes.iter().enumerate() {
         model.set_input_fact(i, f32::fact(*shape).into())?;
     }
-    let model = model.into_typed()?;
+    let mut model = model.into_typed()?;
     check_volumes(&model)?;
+    start_from_inputs(&mut model);
     runnable(model)
+}
+
+/// States come in at every step: recurrent operators (GRU, LSTM) must start from them each time. By default tract has
+/// them go on from where their last step ended, which no reset of ours would reach.
+pub(super) fn start_from_inputs(model: &mut TypedModel) {
+    for node in &mut model.nodes {
+        if let Some(scan) = node.op_as_mut::<Scan>() {
+            scan.reset_every_turn = true;
+        }
+    }
 }
 
 fn runnable(model: TypedModel) -> TractResult<Arc<TypedRunnableModel>> {

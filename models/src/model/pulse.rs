@@ -11,6 +11,7 @@ use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::source::TypedSource;
 use tract_pulse::internal::{PulsedModel, PulsedModelExt, ToDim};
 
+use super::network::start_from_inputs;
 use crate::onnx::pb;
 use crate::onnx::sequence::{Parts, untyped};
 use crate::onnx::value_info;
@@ -74,7 +75,8 @@ fn graft(model: &mut TypedModel, step: &pb::ModelProto, parts: &Parts) -> TractR
     for (index, (_, shape)) in shapes().enumerate() {
         tail.set_input_fact(index, f32::fact(shape).into())?;
     }
-    let tail = tail.into_typed()?;
+    let mut tail = tail.into_typed()?;
+    start_from_inputs(&mut tail);
     let ends = model.output_outlets()?.to_vec();
     let mut there: HashMap<OutletId, OutletId> = HashMap::new();
     for (index, &outlet) in tail.input_outlets()?.iter().enumerate() {
