@@ -11,6 +11,8 @@ use crate::error::{Error, Result};
 use crate::onnx;
 
 mod foreign;
+mod kernels;
+mod layers;
 mod network;
 mod pulse;
 

@@ -11,6 +11,7 @@ use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::source::TypedSource;
 use tract_pulse::internal::{PulsedModel, PulsedModelExt, ToDim};
 
+use super::layers;
 use super::network::start_from_inputs;
 use crate::onnx::pb;
 use crate::onnx::sequence::{Parts, untyped};
@@ -30,8 +31,10 @@ pub(super) fn pulsed(
     if parts.unrolled == 0 {
         return Err(TractError::msg("none of its states is the past of a convolution"));
     }
-    let whole = pb::ModelProto { graph: Some(parts.trunk.clone()), metadata_props: Vec::new(), ..step.clone() };
-    let mut trunk = tract_onnx::onnx().model_for_proto_model(&whole)?;
+    let mut graph = parts.trunk.clone();
+    layers::join_linear(&mut graph, &parts.cuts.iter().map(|(_, flow)| flow.name.as_str()).collect());
+    let whole = pb::ModelProto { graph: Some(graph), metadata_props: Vec::new(), ..step.clone() };
+    let mut trunk = layers::reader().model_for_proto_model(&whole)?;
     let time = trunk.symbols.sym("time");
     trunk.set_input_fact(0, f32::fact([1.to_dim(), time.to_dim(), mels.to_dim()]).into())?;
     let trunk = trunk.into_typed()?.into_decluttered()?;
@@ -43,6 +46,7 @@ pub(super) fn pulsed(
         }
     }
     let mut model = pulsed.into_typed()?;
+    layers::join_filters(&mut model)?;
     if parts.tail.is_empty() {
         let logits = parts.cuts.iter().position(|(name, _)| name == "logits");
         let logits = logits.ok_or_else(|| TractError::msg("nothing computes its logits"))?;
@@ -63,15 +67,16 @@ fn graft(model: &mut TypedModel, step: &pb::ModelProto, parts: &Parts) -> TractR
         let cuts = parts.cuts.iter().map(|(name, flow)| (name.as_str(), flow.shape.as_slice()));
         cuts.chain(parts.states.iter().map(|s| (s.name.as_str(), s.shape.as_slice())))
     };
-    let graph = pb::GraphProto {
+    let mut graph = pb::GraphProto {
         node: parts.tail.clone(),
         initializer: parts.initializers.clone(),
         input: shapes().map(|(name, shape)| value_info(name, shape)).collect(),
         output: outputs.iter().filter(|name| cut(name).is_none()).map(|name| untyped(name)).collect(),
         ..Default::default()
     };
+    layers::join_linear(&mut graph, &outputs.iter().map(String::as_str).collect());
     let proto = pb::ModelProto { graph: Some(graph), metadata_props: Vec::new(), ..step.clone() };
-    let mut tail = tract_onnx::onnx().model_for_proto_model(&proto)?;
+    let mut tail = layers::reader().model_for_proto_model(&proto)?;
     for (index, (_, shape)) in shapes().enumerate() {
         tail.set_input_fact(index, f32::fact(shape).into())?;
     }
