@@ -9,6 +9,7 @@ use tract_onnx::Onnx;
 use tract_onnx::tract_core::ops::array::PadMode;
 use tract_onnx::tract_core::ops::change_axes::AxisOp;
 use tract_onnx::tract_core::ops::cnn::{Conv, KernelFormat};
+use tract_onnx::tract_core::ops::konst::Const;
 use tract_onnx::tract_hir::internal::*;
 use tract_pulse_opl::ops::{Delay, PulsePad};
 
@@ -19,10 +20,14 @@ use crate::onnx::sequence::{by_name, floats};
 /// Name of the joined operator in a graph that only tract reads.
 const JOINED: &str = "ToccoLinear";
 
-/// tract's ONNX reader, which knows the joined operator too.
+/// And of a weighted sum of frames.
+const WEIGHTED: &str = "ToccoWeighted";
+
+/// tract's ONNX reader, which knows the joined operators too.
 pub(super) fn reader() -> Onnx {
     let mut onnx = tract_onnx::onnx();
     onnx.op_register.insert(JOINED, |_, node| Ok((expand(ReadLinear { relu: has_relu(node) }), vec![])));
+    onnx.op_register.insert(WEIGHTED, |_, _| Ok((expand(ReadWeighted), vec![])));
     onnx
 }
 
@@ -30,14 +35,18 @@ fn has_relu(node: &pb::NodeProto) -> bool {
     node.attribute.iter().any(|a| a.name == "relu")
 }
 
-/// Joins each product with weights `[inputs, outputs]` and the bias, residual and rectifier behind it into one node.
-/// `kept` are tensors that must go on to exist.
+/// Joins each product with weights `[inputs, outputs]` and the bias, residual and rectifier behind it into one node, and
+/// names each weighted sum of frames (`[1, 1, frames]` times `[1, frames, channels]`). `kept` are tensors that must go on to exist.
 pub(super) fn join_linear(graph: &mut pb::GraphProto, kept: &HashSet<&str>) {
     let nodes = std::mem::take(&mut graph.node);
     let weights = by_name(&graph.initializer);
     let mut gone = HashSet::new();
     let mut joined: HashMap<usize, pb::NodeProto> = HashMap::new();
     for (index, product) in nodes.iter().enumerate() {
+        if let Some(node) = weighted_from(product, &weights) {
+            joined.insert(index, node);
+            continue;
+        }
         let Some((last, node)) = joined_from(&nodes, index, product, &weights, kept) else { continue };
         gone.extend(last.0);
         // It stands where the last of them stood: there every input is known.
@@ -97,6 +106,17 @@ fn joined_from(
     node.output = vec![output];
     let last = *chain.last()?;
     Some(((chain, last), node))
+}
+
+/// A product with one row of weights on its left.
+fn weighted_from(product: &pb::NodeProto, weights: &HashMap<&str, &pb::TensorProto>) -> Option<pb::NodeProto> {
+    let [row, frames] = product.input.as_slice() else { return None };
+    let is_row = product.op_type == "MatMul" && matches!(weights.get(row.as_str())?.dims.as_slice(), [1, 1, _]);
+    (is_row && !weights.contains_key(frames.as_str())).then(|| pb::NodeProto {
+        op_type: WEIGHTED.into(),
+        input: vec![frames.clone(), row.clone()],
+        ..product.clone()
+    })
 }
 
 /// Whether a tensor is one number a column.
@@ -215,6 +235,80 @@ impl TypedOp for LinearOp {
     }
 }
 
+/// A weighted sum of frames as tract reads it: frames `[1, frames, channels]` and weights `[1, 1, frames]`.
+#[derive(Debug, Clone)]
+struct ReadWeighted;
+
+impl Expansion for ReadWeighted {
+    fn name(&self) -> StaticName {
+        "ReadWeighted".into()
+    }
+
+    fn rules<'r, 'p: 'r, 's: 'r>(
+        &'s self,
+        s: &mut Solver<'r>,
+        inputs: &'p [TensorProxy],
+        outputs: &'p [TensorProxy],
+    ) -> InferenceResult {
+        s.equals(&inputs[0].datum_type, &outputs[0].datum_type)?;
+        s.equals(&inputs[0].rank, 3)?;
+        s.equals(&outputs[0].rank, 3)?;
+        s.equals(&inputs[0].shape[0], &outputs[0].shape[0])?;
+        s.equals(1.to_dim(), &outputs[0].shape[1])?;
+        s.equals(&inputs[0].shape[2], &outputs[0].shape[2])
+    }
+
+    fn wire(&self, prefix: &str, model: &mut TypedModel, inputs: &[OutletId]) -> TractResult<TVec<OutletId>> {
+        let weights = model.outlet_fact(inputs[1])?.konst.clone();
+        let weights = weights.ok_or_else(|| TractError::msg("weights that are not constant"))?;
+        let shape = &model.outlet_fact(inputs[0])?.shape;
+        ensure!(shape[0] == 1.to_dim() && shape[1] == weights.len().to_dim(), "a weight for each frame");
+        model.wire_node(prefix, WeightedOp(numbers(&weights)?.into()), &inputs[..1])
+    }
+}
+
+/// `[1, frames, channels]` to `[1, 1, channels]`: each frame times its weight, summed.
+#[derive(Debug, Clone, PartialEq)]
+struct WeightedOp(Arc<[f32]>);
+
+impl Eq for WeightedOp {}
+
+impl Op for WeightedOp {
+    fn name(&self) -> StaticName {
+        "Weighted".into()
+    }
+
+    op_as_typed_op!();
+}
+
+impl EvalOp for WeightedOp {
+    op_out_of_plan!();
+
+    fn eval(&self, _: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
+        let &[1, frames, channels] = inputs[0].shape() else { return Err(TractError::msg("no frames")) };
+        ensure!(frames == self.0.len() && channels > 0);
+        let mut y = Tensor::zero::<f32>(&[1, 1, channels])?;
+        let mut view = y.try_as_plain_ram_mut()?;
+        let sums = view.as_slice_mut::<f32>()?;
+        for (frame, weight) in numbers(&inputs[0])?.chunks_exact(channels).zip(self.0.iter()) {
+            for (sum, x) in sums.iter_mut().zip(frame) {
+                *sum += weight * x;
+            }
+        }
+        Ok(tvec!(y.into_tvalue()))
+    }
+}
+
+impl TypedOp for WeightedOp {
+    as_op!();
+
+    fn output_facts(&self, inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
+        let mut shape = inputs[0].shape.clone();
+        shape.set(1, 1.to_dim());
+        Ok(tvec!(f32::fact(shape)))
+    }
+}
+
 /// Puts each depthwise convolution of a pulsed model, with the ring and the padding before it, into one operator.
 pub(super) fn join_filters(model: &mut TypedModel) -> TractResult<()> {
     let convolutions: Vec<usize> = model.nodes.iter().filter(|n| n.op_is::<Conv>()).map(|n| n.id).collect();
@@ -234,7 +328,8 @@ fn filter_patch(model: &TypedModel, node: &TypedNode) -> TractResult<Option<Type
     let shape = model.outlet_fact(source)?.shape.clone();
     let (time, channel) = if pool.data_format.c_is_last() { (1, 2) } else { (2, 1) };
     let (&[kernel], dilation) = (pool.kernel_shape.as_slice(), pool.dilation(0)) else { return Ok(None) };
-    let constants = [1, 2].map(|i| node.inputs.get(i).and_then(|&o| model.outlet_fact(o).ok()?.konst.clone()));
+    // Pulsing has taken the constants out of the facts.
+    let constants = [1, 2].map(|i| model.node(node.inputs.get(i)?.node).op_as::<Const>().map(|c| c.val().clone()));
     let [Some(weights), Some(bias)] = constants else { return Ok(None) };
     let fits = shape.rank() == 3
         && pool.data_format.has_n()
