@@ -112,7 +112,7 @@ fn sums<const ROWS: usize, const FUSED: bool>(
     panel: &[[f32; TILE]],
     bias: &[f32; TILE],
 ) -> [[f32; TILE]; ROWS] {
-    let mut sums = [*bias; ROWS];
+    let mut sums = [[0.0; TILE]; ROWS];
     let rows = rows.map(|row| &row[..panel.len()]);
     for (i, weights) in panel.iter().enumerate() {
         for (sums, row) in sums.iter_mut().zip(&rows) {
@@ -120,6 +120,12 @@ fn sums<const ROWS: usize, const FUSED: bool>(
             for (sum, weight) in sums.iter_mut().zip(weights) {
                 *sum = if FUSED { x.mul_add(*weight, *sum) } else { *sum + x * *weight };
             }
+        }
+    }
+    // Last: where it makes up for a mean that the weights carry, it is large, and sums upon it would be coarse.
+    for sums in &mut sums {
+        for (sum, bias) in sums.iter_mut().zip(bias) {
+            *sum += bias;
         }
     }
     sums
