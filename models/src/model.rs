@@ -133,9 +133,6 @@ impl Model {
         self.network.loader()
     }
 
-    #[doc(hidden)]
-    pub fn dump(&self, name: &str) { self.network.dump(name) }
-
     /// Why a network is not pulsed; `None` where it is, or was not asked.
     #[must_use]
     pub fn not_pulsed(&self) -> Option<&str> {

@@ -277,7 +277,9 @@ mod tests {
                 .map(|cell| {
                     let (frame, channel) = (cell / channels, cell % channels);
                     let at = |tap: usize| (frame + tap * dilation).checked_sub(context);
-                    let term = |tap: usize| taps[tap * channels + channel] * at(tap).map_or(0.0, |f| x[f * channels + channel]);
+                    let term = |tap: usize| {
+                        taps[tap * channels + channel] * at(tap).map_or(0.0, |f| x[f * channels + channel])
+                    };
                     bias[channel] + (0..kernel).map(term).sum::<f32>()
                 })
                 .collect();

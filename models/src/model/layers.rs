@@ -84,7 +84,8 @@ fn joined_from(
     let other = |node: &pb::NodeProto, name: &str| node.input.iter().find(|input| *input != name).cloned();
     let mut node = pb::NodeProto { op_type: JOINED.into(), input: product.input.clone(), ..Default::default() };
     if let Some((at, add)) = reader(&output).filter(|(_, n)| n.op_type == "Add")
-        && let Some(bias) = other(add, &output).filter(|name| weights.get(name.as_str()).is_some_and(|b| is_row(b, columns)))
+        && let Some(bias) =
+            other(add, &output).filter(|name| weights.get(name.as_str()).is_some_and(|b| is_row(b, columns)))
     {
         node.input.push(bias);
         chain.push(at);

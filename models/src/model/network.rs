@@ -8,8 +8,8 @@ use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::LaneId;
 use tract_onnx::tract_core::internal::multithread::Executor;
 use tract_onnx::tract_core::model::TypedRunnableModel;
-use tract_onnx::tract_core::ops::scan::Scan;
 use tract_onnx::tract_core::model::TypedSimpleState;
+use tract_onnx::tract_core::ops::scan::Scan;
 use tract_onnx::tract_core::runtime::RunOptions;
 
 use super::{Loader, Runner, pulse};
@@ -286,45 +286,5 @@ impl Runner for TractRunner {
             self.state.reset_lanes(&[LaneId(0)]).map_err(|e| Error::Run(format!("{e:#}")))?;
         }
         Ok(())
-    }
-}
-
-#[allow(missing_docs, clippy::unwrap_used)]
-impl Network {
-    pub(super) fn dump(&self, name: &str) {
-        println!("== {name} {:?}", self.loader);
-        let model = self.plan.model();
-        for &n in self.plan.order_without_consts() {
-            let node = model.node(n);
-            println!("{} {} {:?} -> {:?}", node.op.name(), node.name, node.inputs.iter().map(|o| model.outlet_fact(*o).unwrap().shape.clone()).collect::<Vec<_>>(), node.outputs[0].fact.shape);
-        }
-        let mut cost: std::collections::HashMap<usize, Vec<u128>> = Default::default();
-        let mut state = self.plan.spawn().unwrap();
-        for _ in 0..2000 {
-            let mut inputs = tvec![Tensor::zero::<f32>(&self.input_shape).unwrap().into_tvalue()];
-            inputs.extend(self.state_shapes.iter().map(|s| Tensor::zero::<f32>(s).unwrap().into_tvalue()));
-            state.run_plan_with_eval(inputs, |ctx, st, node, input| {
-                let start = std::time::Instant::now();
-                let out = tract_onnx::tract_core::plan::eval(ctx, st, node, input);
-                cost.entry(node.id).or_default().push(start.elapsed().as_nanos());
-                out
-            }).unwrap();
-        }
-        for &n in self.plan.order_without_consts() {
-            let node = model.node(n);
-            let c = cost.get_mut(&n).unwrap(); c.sort();
-            println!("{:5} {} {} -> {:?}", c[c.len() / 2], node.op.name(), node.name, node.outputs[0].fact.shape);
-        }
-        let mut runner = self.runner().unwrap();
-        let mut logits = vec![0.0; 32];
-        let input = vec![-5.0; self.input_shape.iter().product()];
-        let mut times = Vec::new();
-        for _ in 0..4000 {
-            let start = std::time::Instant::now();
-            runner.step(&input, &mut logits).unwrap();
-            times.push(start.elapsed().as_nanos());
-        }
-        times.sort();
-        println!("{name} {:?}: min {} median {} p99 {}", self.loader, times[0], times[2000], times[3960]);
     }
 }

@@ -197,8 +197,7 @@ fn symbolic_input(mels: usize) -> pb::ValueInfoProto {
 
 /// An output whose shape the engine infers.
 pub(crate) fn untyped(name: &str) -> pb::ValueInfoProto {
-    let tensor =
-        pb::type_proto::Tensor { elem_type: pb::tensor_proto::DataType::Float as i32, ..Default::default() };
+    let tensor = pb::type_proto::Tensor { elem_type: pb::tensor_proto::DataType::Float as i32, ..Default::default() };
     pb::ValueInfoProto {
         name: name.into(),
         r#type: Some(pb::TypeProto {

@@ -8,8 +8,22 @@ use crate::card::StateSpec;
 
 /// Operators that work on each number for itself.
 const UNARY: [&str; 16] = [
-    "Relu", "LeakyRelu", "Sigmoid", "Tanh", "Elu", "Selu", "Softplus", "HardSigmoid", "HardSwish", "Exp", "Log", "Sqrt",
-    "Neg", "Abs", "Erf", "Identity",
+    "Relu",
+    "LeakyRelu",
+    "Sigmoid",
+    "Tanh",
+    "Elu",
+    "Selu",
+    "Softplus",
+    "HardSigmoid",
+    "HardSwish",
+    "Exp",
+    "Log",
+    "Sqrt",
+    "Neg",
+    "Abs",
+    "Erf",
+    "Identity",
 ];
 /// Operators on two tensors, number by number.
 const BINARY: [&str; 4] = ["Add", "Sub", "Mul", "Div"];
@@ -111,7 +125,8 @@ impl<'a> Translator<'a> {
             return Some(flow);
         }
         let padded = Flow { name: format!("{name}_padded"), pending: 0, ..flow.clone() };
-        let pads: Vec<i64> = (0..2 * flow.shape.len()).map(|i| if i == flow.axis { dim(flow.pending) } else { 0 }).collect();
+        let pads: Vec<i64> =
+            (0..2 * flow.shape.len()).map(|i| if i == flow.axis { dim(flow.pending) } else { 0 }).collect();
         let pads_name = format!("{name}_pads");
         self.integers(&pads_name, &pads);
         self.nodes.push(node("Pad", &[&flow.name, &pads_name], &padded.name, &[]));
@@ -168,7 +183,8 @@ impl<'a> Translator<'a> {
         let next = state.output_name();
         let Some(index) = self.graph.node.iter().position(|n| n.output.contains(&next)) else { return false };
         let cut = &self.graph.node[index];
-        let Some(range) = (cut.op_type == "Slice" && cut.input[0] == joined).then(|| self.range(cut, new + past)).flatten()
+        let Some(range) =
+            (cut.op_type == "Slice" && cut.input[0] == joined).then(|| self.range(cut, new + past)).flatten()
         else {
             return false;
         };
