@@ -1,12 +1,14 @@
-//! What one hop of sound costs, stage by stage and whole, for each shipped model.
+//! What one hop of sound costs for each shipped model: stage by stage and whole, the network by each loader; and the
+//! worst block that an audio thread can meet.
 #![allow(clippy::unwrap_used, reason = "a benchmark that can't start has nothing to report")]
 
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use tocco_models::{Card, Decider, Frontend, Model, Policy, Recognizer, Resampler, library};
+use tocco_models::{Card, Decider, Frontend, Loader, Model, NetworkKind, Policy, Recognizer, Resampler, library};
 
 const HOST_RATE: f64 = 48_000.0;
+const LOADERS: [Loader; 2] = [Loader::Explicit, Loader::Pulse];
 
 /// Noise at -20 dBFS, so that the gate is open and no shortcut for silence is taken.
 fn noise(samples: usize) -> Vec<f32> {
@@ -21,6 +23,16 @@ fn noise(samples: usize) -> Vec<f32> {
 /// Samples of the host in one decision hop of the model.
 fn hop_of_host(card: &Card) -> usize {
     card.hop() * 48_000 / card.sample_rate as usize
+}
+
+/// Numbers that a step takes.
+fn per_step(card: &Card) -> usize {
+    match (&card.network, &card.frontend) {
+        (NetworkKind::Stream { frames_per_step, .. }, Some(f)) => frames_per_step * f.mels,
+        (NetworkKind::Window { frames, .. }, Some(f)) => frames * f.mels,
+        (NetworkKind::Audio { samples, .. }, _) => *samples,
+        (_, None) => 0,
+    }
 }
 
 fn stages(c: &mut Criterion) {
@@ -39,12 +51,14 @@ fn stages(c: &mut Criterion) {
             group.bench_function("log-mel", |b| b.iter(|| frontend.push(black_box(&at_rate), |f| _ = black_box(f[0]))));
         }
 
-        let mut runner = model.runner().unwrap();
-        let per_step = card.reference.as_ref().map_or(0, |r| r.input.len() * card.classes.len() / r.output.len());
-        if per_step > 0 {
-            let input = vec![-5.0; per_step];
-            let mut logits = vec![0.0; card.classes.len()];
-            group.bench_function("network", |b| b.iter(|| runner.step(black_box(&input), &mut logits).unwrap()));
+        let input = vec![-5.0; per_step(card)];
+        let mut logits = vec![0.0; card.classes.len()];
+        for loader in LOADERS {
+            let Ok(model) = Model::from_bytes_by(bytes, loader) else { continue };
+            let mut runner = model.runner().unwrap();
+            group.bench_function(format!("network, {loader:?}"), |b| {
+                b.iter(|| runner.step(black_box(&input), &mut logits).unwrap());
+            });
         }
 
         let hop_ms = card.hop() as f32 * 1000.0 / card.sample_rate as f32;
@@ -52,13 +66,45 @@ fn stages(c: &mut Criterion) {
         let posterior = vec![1.0 / card.classes.len() as f32; card.classes.len()];
         group.bench_function("decision", |b| b.iter(|| decider.decide(black_box(&posterior), true)));
 
+        for loader in LOADERS {
+            let Ok(model) = Model::from_bytes_by(bytes, loader) else { continue };
+            let mut recognizer = Recognizer::new(&model, HOST_RATE, &Policy::default()).unwrap();
+            group.bench_function(format!("whole, {loader:?}"), |b| {
+                b.iter(|| recognizer.push(black_box(&sound), |d| _ = black_box(d.confidence)).unwrap());
+            });
+        }
+
+        // A block of one chunk: most hold no step, the one that does holds a chunk, a frame and a step.
         let mut recognizer = Recognizer::new(&model, HOST_RATE, &Policy::default()).unwrap();
-        group.bench_function("whole", |b| {
-            b.iter(|| recognizer.push(black_box(&sound), |d| _ = black_box(d.confidence)).unwrap());
+        let block = noise(64);
+        group.bench_function("worst block of 64 samples", |b| {
+            b.iter_custom(|hops| {
+                let mut total = std::time::Duration::ZERO;
+                for _ in 0..hops {
+                    let mut decided = false;
+                    while !decided {
+                        let start = std::time::Instant::now();
+                        recognizer.push(black_box(&block), |_| decided = true).unwrap();
+                        if decided {
+                            total += start.elapsed();
+                        }
+                    }
+                }
+                total
+            });
         });
         group.finish();
     }
 }
 
-criterion_group!(benches, stages);
+/// Loading, from bytes to checked and ready.
+fn load(c: &mut Criterion) {
+    let mut group = c.benchmark_group("load");
+    for (name, bytes) in library::all() {
+        group.bench_function(name, |b| b.iter(|| Model::from_bytes(black_box(bytes)).unwrap()));
+    }
+    group.finish();
+}
+
+criterion_group!(benches, stages, load);
 criterion_main!(benches);

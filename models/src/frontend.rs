@@ -93,8 +93,7 @@ impl LogMel {
         }
         for (out, band) in self.frame.iter_mut().zip(&self.bands) {
             let bins = &self.power[band.first_bin..band.first_bin + band.weights.len()];
-            let energy: f32 = bins.iter().zip(&band.weights).map(|(p, w)| p * w).sum();
-            *out = (energy + self.config.log_floor).ln();
+            *out = (dot(bins, &band.weights) + self.config.log_floor).ln();
         }
     }
 
@@ -103,6 +102,20 @@ impl LogMel {
         self.history.fill(0.0);
         self.filled = 0;
     }
+}
+
+/// A sum of products in eight lanes, which the processor computes at once.
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut lanes = [0.0_f32; 8];
+    let (a, a_rest) = a.as_chunks::<8>();
+    let (b, b_rest) = b.as_chunks::<8>();
+    for (a, b) in a.iter().zip(b) {
+        for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
+            *lane += a * b;
+        }
+    }
+    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
+    lanes.iter().sum::<f32>() + rest
 }
 
 /// Resampler and log-mel together: exactly what a [`crate::Recognizer`] hears.

@@ -39,6 +39,6 @@ pub use decision::{ClassSet, Decider, Decision, Gate, Policy, Smoothing};
 pub use error::{Error, Result};
 pub use files::write_beside;
 pub use frontend::{Frontend, LogMel};
-pub use model::{Model, Runner};
+pub use model::{Loader, Model, Runner};
 pub use recognizer::{Latency, Recognizer};
 pub use resampler::{Resampler, resample_all};

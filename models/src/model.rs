@@ -11,12 +11,24 @@ use crate::error::{Error, Result};
 use crate::onnx;
 
 mod foreign;
+mod kernels;
+mod layers;
 mod network;
+mod pulse;
 
 use network::Network;
 
 /// How far a network's outputs may lie from the card's reference.
 const REFERENCE_TOLERANCE: f32 = 1e-3;
+
+/// How a network's states are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loader {
+    /// States go in and come out at every step, as the file has it: any network.
+    Explicit,
+    /// Through tract's pulse transform: the past of convolutions lies in rings beside the operators.
+    Pulse,
+}
 
 /// One network with its state.
 pub trait Runner: Send {
@@ -29,7 +41,7 @@ pub trait Runner: Send {
     /// [`Error::Run`] where the engine fails.
     fn step(&mut self, input: &[f32], logits: &mut [f32]) -> Result<()>;
 
-    /// Back to the initial state.
+    /// Back to the initial state, exactly. Allocates nothing.
     ///
     /// # Errors
     /// [`Error::Run`] where the engine fails.
@@ -54,7 +66,7 @@ impl Model {
     pub fn load(path: &Path) -> Result<Arc<Self>> {
         let bytes = read(path)?;
         let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned());
-        Self::named(&bytes, stem.as_deref()).map_err(|e| e.in_file(path))
+        Self::named(&bytes, stem.as_deref(), None).map_err(|e| e.in_file(path))
     }
 
     /// Reads a model, loads its network into tract and compares it with the card's reference.
@@ -63,17 +75,25 @@ impl Model {
     /// Those of [`onnx::decode`]; [`Error::NoCard`] and [`Error::BadCard`]; [`Error::NotRunnable`],
     /// [`Error::CardMismatch`] and [`Error::WrongReference`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Arc<Self>> {
-        Self::named(bytes, None)
+        Self::named(bytes, None, None)
     }
 
-    fn named(bytes: &[u8], name: Option<&str>) -> Result<Arc<Self>> {
+    /// As [`Model::from_bytes`], by this loader and no other: for tests and benchmarks.
+    ///
+    /// # Errors
+    /// As [`Model::from_bytes`]; [`Error::NotRunnable`] where the loader does not fit the network.
+    pub fn from_bytes_by(bytes: &[u8], loader: Loader) -> Result<Arc<Self>> {
+        Self::named(bytes, None, Some(loader))
+    }
+
+    fn named(bytes: &[u8], name: Option<&str>, loader: Option<Loader>) -> Result<Arc<Self>> {
         let proto = onnx::decode(bytes)?;
         let card = match onnx::metadata(&proto, crate::CARD_KEY) {
             Some(json) => Card::from_json(json)?,
             None => foreign::card(&proto, name.unwrap_or("unnamed"))?,
         };
         let (operators, parameters) = count(&proto);
-        let network = Network::new(proto, &card)?;
+        let network = Network::new(&proto, &card, loader)?;
         let model = Self { card, network, operators, parameters, file_bytes: bytes.len() };
         // tract asserts in places, at the first step too.
         catch_unwind(AssertUnwindSafe(|| model.check_reference()))
@@ -103,6 +123,20 @@ impl Model {
     #[must_use]
     pub fn file_bytes(&self) -> usize {
         self.file_bytes
+    }
+
+    /// How its states are kept. Chosen by rule, not by a measurement, so that the same file computes the same numbers
+    /// bit for bit at every load: pulse where the network has convolutions with a past, tract can pulse them without
+    /// delay, and the result computes what the explicit form computes; else explicit.
+    #[must_use]
+    pub fn loader(&self) -> Loader {
+        self.network.loader()
+    }
+
+    /// Why a network is not pulsed; `None` where it is, or was not asked.
+    #[must_use]
+    pub fn not_pulsed(&self) -> Option<&str> {
+        self.network.not_pulsed()
     }
 
     /// A fresh runner on tract, in the initial state.

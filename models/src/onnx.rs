@@ -5,8 +5,11 @@ pub use tract_onnx::pb;
 
 mod build;
 mod check;
+pub(crate) mod sequence;
 
+pub(crate) use build::value_info;
 pub use build::{Attribute, GraphBuilder};
+pub use sequence::whole_sequence;
 
 use crate::card::{CARD_KEY, Card};
 use crate::error::{Error, Result};

@@ -130,11 +130,8 @@ fn environment(library: &Path) -> Result<&'static Environment> {
     }
 }
 
-/// A network on ONNX Runtime, in the initial state.
-///
-/// # Errors
-/// Where the library can't be loaded, the provider is not there, or the model is refused.
-pub fn runner_from_bytes(bytes: &[u8], card: &Card, library: &Path, provider: Provider) -> Result<Box<dyn Runner>> {
+/// A session on one thread.
+fn session(bytes: &[u8], library: &Path, provider: Provider) -> Result<Session> {
     let environment = environment(library)?;
     let builder = Session::builder(environment).context("ONNX Runtime makes no session")?;
     let providers = match provider {
@@ -147,7 +144,27 @@ pub fn runner_from_bytes(bytes: &[u8], card: &Card, library: &Path, provider: Pr
         .map_err(|e| anyhow!("ONNX Runtime has no execution provider «{}» here: {e}", provider.name()))?
         .with_intra_threads(1)
         .map_err(|e| anyhow!("ONNX Runtime refuses a single thread: {e}"))?;
-    let session = builder.commit_from_memory(bytes).context("ONNX Runtime refuses the model")?;
+    builder.commit_from_memory(bytes).context("ONNX Runtime refuses the model")
+}
+
+/// The first output of a network that takes a whole sequence at once: `frames` `[1, frames, mels]` as its only input,
+/// on the processor.
+///
+/// # Errors
+/// Where the library can't be loaded, the model is refused or fails.
+pub fn answers_to_sequence(bytes: &[u8], library: &Path, frames: &[f32], mels: usize) -> Result<Vec<f32>> {
+    let mut session = session(bytes, library, Provider::Cpu)?;
+    let input = Tensor::from_array(([1, frames.len() / mels, mels], frames.to_vec()))?;
+    let outputs = session.run(ort::inputs![input])?;
+    Ok(outputs[0].try_extract_tensor::<f32>()?.1.to_vec())
+}
+
+/// A network on ONNX Runtime, in the initial state.
+///
+/// # Errors
+/// Where the library can't be loaded, the provider is not there, or the model is refused.
+pub fn runner_from_bytes(bytes: &[u8], card: &Card, library: &Path, provider: Provider) -> Result<Box<dyn Runner>> {
+    let session = session(bytes, library, provider)?;
     let shapes = shapes(card);
     if session.inputs().len() != shapes.len() || session.outputs().len() != shapes.len() {
         bail!(

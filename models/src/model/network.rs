@@ -5,18 +5,26 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use tract_onnx::prelude::*;
+use tract_onnx::tract_core::internal::LaneId;
 use tract_onnx::tract_core::internal::multithread::Executor;
 use tract_onnx::tract_core::model::TypedRunnableModel;
 use tract_onnx::tract_core::model::TypedSimpleState;
+use tract_onnx::tract_core::ops::scan::Scan;
 use tract_onnx::tract_core::runtime::RunOptions;
 
-use super::Runner;
-use crate::card::{Card, NetworkKind};
+use super::{Loader, Runner, pulse};
+use crate::card::{Card, NetworkKind, StateSpec};
 use crate::error::{Error, Result};
-use crate::onnx::pb;
+use crate::onnx::{pb, sequence};
 
 /// The most numbers in all tensors of a graph together: half a gigabyte.
 const MOST_NUMBERS: usize = 1 << 27;
+
+/// Steps over which a pulsed network is compared with the explicit one: at least as many frames as the longest state.
+const COMPARED_STEPS: usize = 16;
+
+/// How far both may lie apart.
+const SAME: f32 = 1e-4;
 
 /// A network, optimised and ready to run; its weights are shared.
 #[derive(Debug)]
@@ -25,16 +33,47 @@ pub(super) struct Network {
     input_shape: Vec<usize>,
     /// Shapes of the states, in the order of the graph's inputs behind the first and of its outputs behind the first.
     state_shapes: Vec<Vec<usize>>,
+    loader: Loader,
+    /// Why it is not pulsed.
+    not_pulsed: Option<String>,
 }
 
 impl Network {
-    /// Checks the graph's inputs and outputs against the card and prepares it.
-    pub(super) fn new(proto: pb::ModelProto, card: &Card) -> Result<Self> {
+    /// Checks the graph's inputs and outputs against the card and prepares it, by the loader that is asked for or, by
+    /// rule, the quicker one of those that fit.
+    pub(super) fn new(proto: &pb::ModelProto, card: &Card, loader: Option<Loader>) -> Result<Self> {
+        let explicit = || Self::explicit(proto, card);
+        let NetworkKind::Stream { frames_per_step, states } = &card.network else {
+            return match loader {
+                Some(Loader::Pulse) => Err(Error::NotRunnable("only a stream network can be pulsed".into())),
+                _ => explicit(),
+            };
+        };
+        if loader == Some(Loader::Explicit) {
+            return explicit();
+        }
+        let mels = card.frontend.as_ref().map_or(0, |f| f.mels);
+        // What a hostile graph may not do is found out here, before the other form of it is looked at.
+        let mut plain = explicit()?;
+        let pulse = Self::pulsed(proto, *frames_per_step, mels, states)
+            .and_then(|pulse| pulse.same_as(&plain, card, states).map(|()| pulse));
+        match (pulse, loader) {
+            (Ok(pulse), _) => Ok(pulse),
+            (Err(why), Some(_)) => Err(Error::NotRunnable(format!("it can't be pulsed: {why}"))),
+            (Err(why), None) => {
+                plain.not_pulsed = Some(why);
+                Ok(plain)
+            }
+        }
+    }
+
+    /// The graph as it is: states go in and come out at every step.
+    fn explicit(proto: &pb::ModelProto, card: &Card) -> Result<Self> {
         let mels = card.frontend.as_ref().map_or(0, |f| f.mels);
         let mut state_shapes = Vec::new();
         let input_shape = match &card.network {
             NetworkKind::Stream { frames_per_step, states } => {
-                check_names(&proto, states)?;
+                check_names(proto, states)?;
                 state_shapes.extend(states.iter().map(|s| s.shape.clone()));
                 vec![1, *frames_per_step, mels]
             }
@@ -44,11 +83,63 @@ impl Network {
         let shapes: Vec<&[usize]> =
             std::iter::once(input_shape.as_slice()).chain(state_shapes.iter().map(Vec::as_slice)).collect();
         // tract asserts in places; a hostile graph must not take the host down with it.
-        let plan = catch_unwind(AssertUnwindSafe(|| prepare(&proto, &shapes)))
-            .map_err(|_| Error::NotRunnable("the engine gave up on it".into()))?
-            .map_err(|e| Error::NotRunnable(format!("{e:#}")))?;
+        let plan = guarded(|| prepare(proto, &shapes)).map_err(Error::NotRunnable)?;
         check_outputs(&plan, card.classes.len(), &state_shapes)?;
-        Ok(Self { plan, input_shape, state_shapes })
+        Ok(Self { plan, input_shape, state_shapes, loader: Loader::Explicit, not_pulsed: None })
+    }
+
+    /// The graph through tract's pulse transform; the reason where that can't be done.
+    fn pulsed(
+        proto: &pb::ModelProto,
+        frames_per_step: usize,
+        mels: usize,
+        states: &[StateSpec],
+    ) -> std::result::Result<Self, String> {
+        let parts = sequence::divide(proto, frames_per_step, mels, states, false).map_err(|e| e.to_string())?;
+        let plan = guarded(|| {
+            let model = pulse::pulsed(proto, &parts, frames_per_step, mels)?;
+            check_volumes(&model)?;
+            runnable(model)
+        })?;
+        let state_shapes = parts.states.into_iter().map(|s| s.shape).collect();
+        let input_shape = vec![1, frames_per_step, mels];
+        Ok(Self { plan, input_shape, state_shapes, loader: Loader::Pulse, not_pulsed: None })
+    }
+
+    /// Whether it computes what the explicit one computes, over noise at least as long as the longest state.
+    fn same_as(&self, plain: &Self, card: &Card, states: &[StateSpec]) -> std::result::Result<(), String> {
+        check_outputs(&self.plan, card.classes.len(), &self.state_shapes).map_err(|e| e.to_string())?;
+        let difference = guarded(|| {
+            let (mut mine, mut other) = (self.runner()?, plain.runner()?);
+            let longest = states.iter().flat_map(|s| s.shape.iter().copied()).max().unwrap_or(0);
+            let mut noise = 1_u32;
+            let mut frames = vec![0.0; self.input_shape.iter().product()];
+            let mut logits = [vec![0.0; card.classes.len()], vec![0.0; card.classes.len()]];
+            let mut difference = 0.0_f32;
+            for _ in 0..COMPARED_STEPS + longest.div_ceil(self.input_shape[1]) {
+                for x in &mut frames {
+                    noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    // Between the floor of a log-mel frame and full scale.
+                    *x = -14.0 * ((noise >> 8) as f32 / 16_777_216.0);
+                }
+                mine.step(&frames, &mut logits[0])?;
+                other.step(&frames, &mut logits[1])?;
+                for (a, b) in logits[0].iter().zip(&logits[1]) {
+                    let distance = (a - b).abs();
+                    difference = difference.max(if distance.is_nan() { f32::INFINITY } else { distance });
+                }
+            }
+            Ok::<f32, Error>(difference)
+        })?;
+        if difference <= SAME { Ok(()) } else { Err(format!("pulsed, its answers would be off by {difference:.1e}")) }
+    }
+
+    pub(super) fn loader(&self) -> Loader {
+        self.loader
+    }
+
+    pub(super) fn not_pulsed(&self) -> Option<&str> {
+        self.not_pulsed.as_deref()
     }
 
     pub(super) fn runner(&self) -> Result<Box<dyn Runner>> {
@@ -64,8 +155,18 @@ impl Network {
             input_shape: self.input_shape.clone(),
             initial: states.clone(),
             states,
+            keeps_past: self.loader == Loader::Pulse,
         }))
     }
+}
+
+/// Runs what tract may give up on: a panic becomes a reason.
+fn guarded<T, E: std::fmt::Display>(
+    work: impl FnOnce() -> std::result::Result<T, E>,
+) -> std::result::Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work))
+        .map_err(|_| "the engine gave up on it".to_owned())?
+        .map_err(|e| format!("{e:#}"))
 }
 
 /// Inputs that are no weights, in the graph's order.
@@ -96,10 +197,25 @@ fn prepare(proto: &pb::ModelProto, shapes: &[&[usize]]) -> TractResult<Arc<Typed
     for (i, shape) in shapes.iter().enumerate() {
         model.set_input_fact(i, f32::fact(*shape).into())?;
     }
+    let mut model = model.into_typed()?;
+    check_volumes(&model)?;
+    start_from_inputs(&mut model);
+    runnable(model)
+}
+
+/// States come in at every step: recurrent operators (GRU, LSTM) must start from them each time. By default tract has
+/// them go on from where their last step ended, which no reset of ours would reach.
+pub(super) fn start_from_inputs(model: &mut TypedModel) {
+    for node in &mut model.nodes {
+        if let Some(scan) = node.op_as_mut::<Scan>() {
+            scan.reset_every_turn = true;
+        }
+    }
+}
+
+fn runnable(model: TypedModel) -> TractResult<Arc<TypedRunnableModel>> {
     // One thread: the executor that tract would pick lies behind a lock of the whole process.
     let options = RunOptions { executor: Some(Executor::SingleThread), ..RunOptions::default() };
-    let model = model.into_typed()?;
-    check_volumes(&model)?;
     model.into_optimized()?.into_runnable_with_options(&options)
 }
 
@@ -142,6 +258,8 @@ struct TractRunner {
     input_shape: Vec<usize>,
     initial: Vec<TValue>,
     states: Vec<TValue>,
+    /// Whether the operators hold the past, beside `states`.
+    keeps_past: bool,
 }
 
 impl Runner for TractRunner {
@@ -163,6 +281,10 @@ impl Runner for TractRunner {
 
     fn reset(&mut self) -> Result<()> {
         self.states.clone_from_slice(&self.initial);
+        if self.keeps_past {
+            // In place: nothing is allocated.
+            self.state.reset_lanes(&[LaneId(0)]).map_err(|e| Error::Run(format!("{e:#}")))?;
+        }
         Ok(())
     }
 }

@@ -131,3 +131,69 @@ fn a_network_that_answers_with_nan_is_refused_without_a_reference_too() {
     let error = Model::from_bytes(&encode(&model)).unwrap_err().to_string();
     assert!(error.contains("computes the model wrongly"), "{error}");
 }
+
+/// Two frames a step through a dense convolution over 5 frames in every second one; the next state is what lies
+/// `late` frames before the end of what is known.
+fn convolution_bytes(late: i64) -> Vec<u8> {
+    let mut g = GraphBuilder::new("convolution");
+    g.input("frames", &[1, STEP, MELS]).input("past", &[1, MELS, 4]);
+    g.output("logits", &[1, 3]).output("past_next", &[1, MELS, 4]);
+    let weights: Vec<f32> = (0..3 * MELS * 3).map(|i| ((i * 37 % 101) as f32 - 50.0) / 300.0).collect();
+    g.initializer("kernel", &[3, MELS, 3], &weights).initializer("bias", &[3], &[0.1, -0.2, 0.3]);
+    for (name, value) in [("start", 2 - late), ("end", 6 - late), ("time", 2), ("newest", 1), ("last", 2)] {
+        g.initializer_i64(name, &[1], &[value]);
+    }
+    g.initializer_i64("flat", &[2], &[1, 3]);
+    let turn = [("perm", onnx::Attribute::Ints(vec![0, 2, 1]))];
+    g.node("Transpose", &["frames"], &["turned"], &turn);
+    g.node("Concat", &["past", "turned"], &["known"], &[("axis", onnx::Attribute::Int(2))]);
+    g.node("Slice", &["known", "start", "end", "time"], &["past_next"], &[]);
+    let dilated = [("dilations", onnx::Attribute::Ints(vec![2])), ("pads", onnx::Attribute::Ints(vec![0, 0]))];
+    g.node("Conv", &["known", "kernel", "bias"], &["convolved"], &dilated);
+    g.node("Tanh", &["convolved"], &["bent"], &[]);
+    g.node("Slice", &["bent", "newest", "last", "time"], &["now"], &[]);
+    g.node("Reshape", &["now", "flat"], &["logits"], &[]);
+    let mut card = test_models::card();
+    card.network = NetworkKind::Stream {
+        frames_per_step: STEP,
+        states: vec![StateSpec { name: "past".into(), shape: vec![1, MELS, 4] }],
+    };
+    encode(&with_card(g.finish(), &card).unwrap())
+}
+
+/// Logits of some steps over noise.
+fn answers(model: &Model, steps: usize) -> Vec<f32> {
+    let mut runner = model.runner().unwrap();
+    let mut seed = 3_u32;
+    let mut frame = || {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (seed >> 8) as f32 / 8_388_608.0 - 1.0
+    };
+    let mut logits = vec![0.0; model.card().classes.len()];
+    (0..steps)
+        .flat_map(|_| {
+            let frames: Vec<f32> = (0..STEP * MELS).map(|_| frame()).collect();
+            runner.step(&frames, &mut logits).unwrap();
+            logits.clone()
+        })
+        .collect()
+}
+
+#[test]
+fn a_network_of_other_makers_with_a_convolution_over_time_is_pulsed() {
+    let bytes = convolution_bytes(0);
+    let model = Model::from_bytes(&bytes).unwrap();
+    assert_eq!(model.loader(), Loader::Pulse, "{:?}", model.not_pulsed());
+    let explicit = Model::from_bytes_by(&bytes, Loader::Explicit).unwrap();
+    let (pulse, explicit) = (answers(&model, 50), answers(&explicit, 50));
+    let worst = pulse.iter().zip(&explicit).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(worst < 1e-5, "{worst}");
+}
+
+#[test]
+fn a_state_that_is_not_the_newest_past_stays_explicit() {
+    let model = Model::from_bytes(&convolution_bytes(1)).unwrap();
+    assert_eq!(model.loader(), Loader::Explicit);
+    assert!(model.not_pulsed().unwrap().contains("past of a convolution"));
+    assert!(Model::from_bytes_by(&convolution_bytes(1), Loader::Pulse).is_err());
+}

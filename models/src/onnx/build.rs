@@ -104,7 +104,7 @@ fn dims(shape: &[usize]) -> Vec<i64> {
     shape.iter().map(|&d| d as i64).collect()
 }
 
-fn value_info(name: &str, shape: &[usize]) -> pb::ValueInfoProto {
+pub(crate) fn value_info(name: &str, shape: &[usize]) -> pb::ValueInfoProto {
     use pb::tensor_shape_proto::{Dimension, dimension::Value};
     let dim = dims(shape)
         .into_iter()
@@ -122,7 +122,7 @@ fn value_info(name: &str, shape: &[usize]) -> pb::ValueInfoProto {
     }
 }
 
-fn attribute(name: &str, value: &Attribute) -> pb::AttributeProto {
+pub(super) fn attribute(name: &str, value: &Attribute) -> pb::AttributeProto {
     let mut proto = pb::AttributeProto { name: name.into(), ..Default::default() };
     let kind = match value {
         Attribute::Int(i) => {

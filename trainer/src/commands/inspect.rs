@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Result;
-use tocco_models::{Card, Model, NetworkKind, Policy};
+use tocco_models::{Card, Loader, Model, NetworkKind, Policy};
 
 use crate::engine::Provider;
 use crate::listen::{Ear, Engine};
@@ -45,6 +45,7 @@ pub fn run(args: Args) -> Result<()> {
     writeln!(out, "size         {} bytes, {} parameters", model.file_bytes(), model.parameters())?;
     let operators: Vec<String> = model.operators().iter().map(|(op, n)| format!("{op} {n}")).collect();
     writeln!(out, "operators    {}", operators.join(", "))?;
+    writeln!(out, "loader       {}", loader(model))?;
     writeln!(out, "cost here    {}", cost(&ear, args.sample_rate)?)?;
     let latency = ear.recognizer(args.sample_rate, &Policy::default())?.latency();
     let ms = |s: f64| format!("{:.1}", 1000.0 * s);
@@ -111,6 +112,15 @@ fn about(card: &Card) -> String {
     let checked = card.reference.as_ref().map(|r| r.output.len() / card.classes.len().max(1));
     line("reference", checked.map_or("none".into(), |n| format!("{n} steps, reproduced here")));
     text
+}
+
+/// How its states are kept, and why.
+fn loader(model: &Model) -> String {
+    match (model.loader(), model.not_pulsed()) {
+        (Loader::Pulse, _) => "pulse: the past of its convolutions lies beside the operators".into(),
+        (Loader::Explicit, Some(why)) => format!("explicit states: {why}"),
+        (Loader::Explicit, None) => "explicit: it has no states".into(),
+    }
 }
 
 /// The network's step and the whole chain's hop, as medians over many.
