@@ -36,7 +36,9 @@ def write(network, sample_rate, window, classes, path):
     """
     check(sample_rate, window, classes)
     windows = test_windows(sample_rate, window)
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        # PyTorch says that even kernels are slow, that the exporter has a successor, that shapes are constants.
+        warnings.simplefilter("ignore")
         expected = run_pytorch(network, windows, len(classes))
         model = export(network, windows[:1])
     metadata = {
@@ -96,20 +98,20 @@ def export(network, window):
         # Before autograd takes operators apart: a convolution is still a convolution, a pool a pool.
         graph = make_fx(network, pre_dispatch=True)(window)
     except Exception as error:
-        raise Refused(f"the network can't be traced: {last_line(error)}") from error
+        raise Refused(
+            "the network can't be written as one graph. Does it take another way for another sound? PyTorch says: "
+            + last_line(error)
+        ) from error
     real = RealNumbers(graph)
     buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        # The exporter says that another one is its successor, and the tracer that shapes are constants here.
-        warnings.simplefilter("ignore")
-        try:
-            torch.onnx.export(
-                real, (window,), buffer, input_names=["audio"], output_names=["logits"], opset_version=OPSET, dynamo=False
-            )
-        except Refused:
-            raise
-        except Exception as error:
-            raise Refused(f"PyTorch's exporter can't write this network as ONNX: {last_line(error)}") from error
+    try:
+        torch.onnx.export(
+            real, (window,), buffer, input_names=["audio"], output_names=["logits"], opset_version=OPSET, dynamo=False
+        )
+    except Refused:
+        raise
+    except Exception as error:
+        raise Refused(f"PyTorch's exporter can't write this network as ONNX: {last_line(error)}") from error
     return onnx.load_from_string(buffer.getvalue())
 
 
@@ -128,7 +130,9 @@ class RealNumbers(torch.nn.Module):
         self.graph = graph
 
     def forward(self, window):
-        logits = Interpreter(self.graph).run(window)
+        interpreter = Interpreter(self.graph)
+        interpreter.extra_traceback = False
+        logits = interpreter.run(window)
         # The same for a network in another precision: Tocco speaks float32.
         return logits.to(torch.float32)
 
@@ -137,7 +141,7 @@ class Interpreter(torch.fx.Interpreter):
     def call_function(self, target, args, kwargs):
         if target in (aten.stft.default, aten.stft.center):
             return Complex(stft(target, args, kwargs))
-        if target in (aten.dropout.default, aten.feature_dropout.default, aten.alpha_dropout.default):
+        if target in (aten.dropout.default, aten.feature_dropout.default) and not args[2]:
             return args[0]
         if target in POOLS:
             return adaptive_average(args[0], args[1])
@@ -263,6 +267,7 @@ def reference(window, logits):
 
 
 def last_line(error):
-    """The end of a long message, which is where PyTorch says what it is about."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    """The end of a long message, which is where PyTorch says what it is about, less its marks."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    lines = [line for line in lines if line and not line.endswith(("Error:", "<--- HERE"))]
     return lines[-1] if lines else type(error).__name__
