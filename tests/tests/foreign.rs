@@ -305,7 +305,7 @@ fn a_worker_that_is_too_slow_counts_what_it_leaves_out_and_recovers() {
     println!("delays under overload: {overloaded:.3?} s");
     assert!(overloaded.len() >= 2, "nothing was decided under overload");
     // Half a second may wait; a queue would have grown to seconds.
-    let longest_s = 0.5 + 2.0 * BLOCK as f64 / RATE + 2.0 * step_s + 0.2;
+    let longest_s = 0.5 + 2.0 * BLOCK as f64 / RATE + 3.0 * step_s + 0.2;
     assert!(overloaded.iter().all(|&delay| delay < longest_s), "{overloaded:?}");
     std::thread::sleep(Duration::from_millis(1100));
     let late = stage.played.late();
@@ -330,7 +330,7 @@ fn a_worker_that_is_too_slow_counts_what_it_leaves_out_and_recovers() {
     let events = stage.played.events();
     let classes: Vec<&str> = events[before..].iter().map(|(_, e)| e.class.as_str()).collect();
     assert!(classes.contains(&"high"), "{classes:?}");
-    assert!(recovered.iter().all(|&delay| delay < 2.0 * step_s + 0.1), "{recovered:?}");
+    assert!(recovered.iter().all(|&delay| delay < 3.0 * step_s + 0.2), "{recovered:?}");
     stage.finish();
 }
 
