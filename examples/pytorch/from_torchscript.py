@@ -68,7 +68,8 @@ def main():
 
     module = load(arguments.torchscript)
     rate, length, classes = described(module, arguments.torchscript)
-    print(f"{arguments.torchscript}: {rate} Hz, windows of {length} samples, {len(classes)} classes: {', '.join(classes)}")
+    names = ", ".join(classes)
+    print(f"{arguments.torchscript}: {rate} Hz, windows of {length} samples, {len(classes)} classes: {names}")
     try:
         difference = onnx_file.write(module, rate, length, classes, arguments.onnx)
     except onnx_file.Refused as error:
