@@ -129,6 +129,9 @@ impl Stage {
         let mut host = Host::load(&locate::clap().unwrap()).unwrap();
         host.restore(&State::empty().with_model(model).with_osc_port(receiver.port())).unwrap();
         let processor = Some(host.activate(RATE, BLOCK as u32).unwrap());
+        // A network of this kind takes its time to load, and what is played before is not heard.
+        let is_loaded = |received: &[Datagram]| received.iter().any(|d| is_for(d, "/classes"));
+        assert!(receiver.wait(Duration::from_secs(20), is_loaded), "{} does not load", model.display());
         Self { host, processor, played: Played { receiver, blocks: Vec::new() } }
     }
 
@@ -292,7 +295,6 @@ fn a_worker_that_is_too_slow_counts_what_it_leaves_out_and_recovers() {
 
     // Real time, which the network can't follow: low and high by turns.
     let mut stage = Stage::new(&model);
-    std::thread::sleep(Duration::from_millis(200));
     let turns: Vec<f32> = [220.0, 4000.0, 220.0, 4000.0].iter().flat_map(|&hz| tone(hz, 1.0)).collect();
     let began = Instant::now();
     let half = turns.len() / 2;
