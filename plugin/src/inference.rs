@@ -30,6 +30,8 @@ const SLICE: Duration = Duration::from_millis(20);
 /// A worker that has worked for a slice and is still so many seconds behind does not catch up by working: it skips to
 /// the newest.
 const BEHIND_S: f64 = 0.05;
+/// With more than this share of a core a network does not catch up soon after it was held up.
+const HEAVY: f64 = 0.5;
 /// The audio thread catches up on so many seconds, or four blocks, and skips where it is further behind.
 const CATCH_UP_S: f64 = 0.025;
 /// Over so many seconds of sound the load is averaged.
@@ -236,7 +238,7 @@ impl Engine {
 
     /// One piece of what waits; `None` where nothing does.
     fn hear_next(&mut self, mode: Mode) -> Option<tocco_models::Result<()>> {
-        let Self { hearing, ready, outlet, piece: buffer, load, sample_rate, .. } = self;
+        let Self { hearing, ready, outlet, piece: buffer, load, sample_rate, largest_block, .. } = self;
         let hearing = hearing.as_mut()?;
         let mut recognizer = ready.as_mut().map(|ready| &mut ready.recognizer);
         let piece = hearing.sound.next(buffer)?;
@@ -255,9 +257,9 @@ impl Engine {
             }
             (Piece::Sound(length), Some(recognizer)) => {
                 let sound = &buffer[..length];
-                // Of a network that sees a whole window at once, only the newest window counts.
-                let is_stale =
-                    mode == Mode::Worker && hops(recognizer, hearing.sound.backlog() as u64, *sample_rate) > 1;
+                // Of a network that sees a whole window at once and does not catch up soon, the newest window counts.
+                let may_wait = hop_samples(recognizer, *sample_rate) + 2.0 * *largest_block as f64;
+                let is_stale = mode == Mode::Worker && load.share > HEAVY && hearing.sound.backlog() as f64 > may_wait;
                 match is_stale.then(|| recognizer.pass_over(sound)).flatten() {
                     Some(left_out) => {
                         outlet.count_late(left_out);
@@ -318,9 +320,13 @@ impl Engine {
 /// How many decisions so many samples of input would have led to.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small positive count")]
 fn hops(recognizer: &Recognizer, samples: u64, sample_rate: f64) -> u64 {
+    (samples as f64 / hop_samples(recognizer, sample_rate)).ceil() as u64
+}
+
+/// Samples of input from one decision to the next.
+fn hop_samples(recognizer: &Recognizer, sample_rate: f64) -> f64 {
     let card = recognizer.card();
-    let hop = card.hop() as f64 * sample_rate / f64::from(card.sample_rate);
-    (samples as f64 / hop).ceil() as u64
+    card.hop() as f64 * sample_rate / f64::from(card.sample_rate)
 }
 
 /// From a sound to the message about it, in ms: what the recognizer needs, and in worker mode the wait for the

@@ -74,13 +74,27 @@ pub fn standalone() -> Result<PathBuf> {
 /// # Errors
 /// Where it is missing; says what to do.
 pub fn python() -> Result<PathBuf> {
-    if let Some(interpreter) = std::env::var_os("TOCCO_PYTHON") {
+    interpreter("TOCCO_PYTHON", "venv")
+}
+
+/// The Python with PyTorch of `cargo xtask setup`.
+///
+/// # Errors
+/// Where it is missing; says what to do.
+pub fn pytorch() -> Result<PathBuf> {
+    interpreter("TOCCO_PYTORCH", "venv-pytorch")
+}
+
+/// What the variable says, else the interpreter of a virtual environment in the target folder.
+fn interpreter(variable: &str, environment: &str) -> Result<PathBuf> {
+    if let Some(interpreter) = std::env::var_os(variable) {
         return Ok(interpreter.into());
     }
     let profile = profile_folder()?;
-    let environment = profile.parent().unwrap_or(&profile).join("venv");
-    let interpreter = environment.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
-    interpreter.exists().then_some(interpreter).context("the tests' Python is missing: run `cargo xtask setup` first")
+    let folder = profile.parent().unwrap_or(&profile).join(environment);
+    let interpreter = folder.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
+    let missing = || format!("the Python in {} is missing: run `cargo xtask setup` first", folder.display());
+    interpreter.exists().then_some(&interpreter).with_context(missing).cloned()
 }
 
 /// A program on the search path.

@@ -28,7 +28,8 @@ fn main() -> Result<()> {
     match (command.as_str(), rest.as_slice()) {
         ("setup", []) => {
             setup::system_packages(setup::Need::Everything)?;
-            setup::python(&workspace).map(drop)
+            setup::python(&workspace)?;
+            setup::pytorch(&workspace).map(drop)
         }
         ("demo", []) => demo(&workspace),
         ("demo", ["--window"]) => window(&workspace),
@@ -73,6 +74,7 @@ fn window(workspace: &Workspace) -> Result<()> {
 fn test(workspace: &Workspace) -> Result<()> {
     setup::system_packages(setup::Need::Everything)?;
     let python = setup::python(workspace)?;
+    let pytorch = setup::pytorch(workspace)?;
     let library = setup::onnx_runtime(workspace).with_context(|| {
         let folder = workspace.target().join("venv");
         format!("the Python packages hold no library of ONNX Runtime: remove {} and try again", folder.display())
@@ -83,7 +85,7 @@ fn test(workspace: &Workspace) -> Result<()> {
     let mut tests = workspace.cargo();
     // No test may skip itself because a tool is missing: they were all installed above.
     tests.args(["test", "--workspace", "--no-fail-fast"]).env("TOCCO_STRICT", "1").env("TOCCO_PYTHON", &python);
-    tests.env("ORT_DYLIB_PATH", library);
+    tests.env("TOCCO_PYTORCH", &pytorch).env("ORT_DYLIB_PATH", library);
     let mut results = cargo::echo_lines(&mut tests, "test result:")?;
     if let Some(watched) = under_the_realtime_sanitizer(workspace)? {
         results.add(watched);

@@ -92,9 +92,26 @@ pub fn system_packages(need: Need) -> Result<()> {
 /// # Errors
 /// Where Python or a package is missing.
 pub fn python(workspace: &Workspace) -> Result<PathBuf> {
-    let list = workspace.root().join("tests/python/requirements.txt");
-    let wanted = std::fs::read_to_string(&list).with_context(|| format!("{} can't be read", list.display()))?;
-    let folder = environment(workspace);
+    virtual_environment(&environment(workspace), &workspace.root().join("tests/python/requirements.txt"))
+}
+
+/// The Python with PyTorch: the one that `TOCCO_PYTORCH` names, or an environment of its own under the target folder.
+///
+/// # Errors
+/// Where Python or a package is missing.
+pub fn pytorch(workspace: &Workspace) -> Result<PathBuf> {
+    // On Linux the wheel on PyPI brings CUDA with it: 3 GB to load, 5 GB on the disk, a minute or two. Whoever has a
+    // PyTorch for the processor alone can spare that.
+    if let Some(interpreter) = std::env::var_os("TOCCO_PYTORCH") {
+        return Ok(interpreter.into());
+    }
+    let list = workspace.root().join("examples/pytorch/requirements.txt");
+    virtual_environment(&workspace.target().join("venv-pytorch"), &list)
+}
+
+/// Makes a virtual environment with the packages of `list`, unless it stands; gives the path of its interpreter.
+fn virtual_environment(folder: &Path, list: &Path) -> Result<PathBuf> {
+    let wanted = std::fs::read_to_string(list).with_context(|| format!("{} can't be read", list.display()))?;
     let interpreter = if cfg!(windows) { folder.join("Scripts/python.exe") } else { folder.join("bin/python") };
     // Written last, so that a broken installation is not taken for a whole one.
     let done = folder.join("installed.txt");
@@ -103,11 +120,14 @@ pub fn python(workspace: &Workspace) -> Result<PathBuf> {
     }
     println!("Installing Python packages into {}", folder.display());
     let system = if cfg!(windows) { "python" } else { "python3" };
-    checked(Command::new(system).args(["-m", "venv", "--clear"]).arg(&folder))?;
+    checked(Command::new(system).args(["-m", "venv", "--clear"]).arg(folder))?;
+    // Nothing is kept for a second installation, and nothing compiled that may never be imported: with PyTorch
+    // both are gigabytes and minutes.
     checked(
         Command::new(&interpreter)
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
-            .arg(&list),
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-cache-dir", "--no-compile"])
+            .arg("-r")
+            .arg(list),
     )
     .context("the Python packages can't be installed: they need Python 3.11 or newer and the network")?;
     std::fs::write(&done, wanted).with_context(|| format!("{} can't be written", done.display()))?;

@@ -1,12 +1,15 @@
 //! Models of the ipt_recognition project: raw audio `[batch, 1, seglen]` to logits, described by three
 //! metadata keys instead of a card.
 
-use crate::card::{CARD_FORMAT, Card, NetworkKind, Task};
+use crate::card::{CARD_FORMAT, Card, NetworkKind, Reference, Task};
 use crate::error::{Error, Result};
 use crate::onnx::{metadata, pb};
 
 /// Decisions a window: such a network recomputes its whole window each time, so it can't decide at every frame.
 const HOPS_A_WINDOW: usize = 8;
+
+/// Our own key beside the project's three, as JSON: one window and the logits it must lead to.
+const REFERENCE_KEY: &str = "tocco.reference";
 
 /// Makes a card from the keys `sr`, `seglen` and `classnames`.
 pub(super) fn card(proto: &pb::ModelProto, name: &str) -> Result<Card> {
@@ -18,6 +21,10 @@ pub(super) fn card(proto: &pb::ModelProto, name: &str) -> Result<Card> {
     let samples = number(length).ok_or_else(|| Error::BadCard(format!("seglen is «{length}»")))?;
     let sample_rate =
         number(rate).and_then(|r| u32::try_from(r).ok()).ok_or_else(|| Error::BadCard(format!("sr is «{rate}»")))?;
+    let reference: Option<Reference> = metadata(proto, REFERENCE_KEY)
+        .map(serde_json::from_str)
+        .transpose()
+        .map_err(|e| Error::BadCard(format!("its {REFERENCE_KEY} can't be read: {e}")))?;
     let card = Card {
         format: CARD_FORMAT,
         name: name.to_owned(),
@@ -31,7 +38,7 @@ pub(super) fn card(proto: &pb::ModelProto, name: &str) -> Result<Card> {
         data: Vec::new(),
         licence: String::new(),
         metrics: std::collections::BTreeMap::new(),
-        reference: None,
+        reference,
     };
     // Through the same door as a card of ours, so that the same limits hold.
     Card::from_json(&card.to_json()?)

@@ -83,6 +83,24 @@ fn a_foreign_model_loads_by_its_three_keys() {
 }
 
 #[test]
+fn a_foreign_model_with_a_reference_is_checked_by_it() {
+    let keys = [("sr", "24000"), ("seglen", "2400"), ("classnames", "a,b")];
+    let with =
+        |reference: &str| Model::from_bytes(&foreign_bytes(&[&keys[..], &[("tocco.reference", reference)]].concat()));
+    let mut runner = Model::from_bytes(&foreign_bytes(&keys)).unwrap().runner().unwrap();
+    let mut logits = [0.0; 2];
+    runner.step(&vec![0.25; 2400], &mut logits).unwrap();
+    let input = serde_json::to_string(&vec![0.25; 2400]).unwrap();
+    let right = format!("{{\"input\": {input}, \"output\": [{}, {}]}}", logits[0], logits[1]);
+    assert!(with(&right).unwrap().card().reference.is_some());
+    let wrong = format!("{{\"input\": {input}, \"output\": [{}, {}]}}", logits[0] + 0.1, logits[1]);
+    assert!(matches!(with(&wrong), Err(Error::WrongReference { .. })));
+    for unreadable in ["", "[1, 2]", "{\"input\": [1.0]}", "{\"input\": [0.5], \"output\": [1.0, 2.0]}"] {
+        assert!(matches!(with(unreadable), Err(Error::BadCard(_))), "{unreadable}");
+    }
+}
+
+#[test]
 fn an_error_names_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("broken.onnx");

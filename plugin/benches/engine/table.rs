@@ -29,9 +29,10 @@ impl Table {
             .map(|c| self.rows.iter().filter_map(|row| row.get(c)).map(|cell| cell.chars().count()).max().unwrap_or(0))
             .collect();
         for row in &self.rows {
-            let cells = row.iter().zip(&widths).enumerate().map(|(c, (cell, &width))| {
-                if c == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
-            });
+            let cells =
+                row.iter().zip(&widths).enumerate().map(|(c, (cell, &width))| {
+                    if c == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+                });
             println!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
         }
     }
