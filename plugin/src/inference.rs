@@ -30,7 +30,7 @@ const SLICE: Duration = Duration::from_millis(20);
 /// A worker that has worked for a slice and is still so many seconds behind does not catch up by working: it skips to
 /// the newest.
 const BEHIND_S: f64 = 0.05;
-/// With more than this share of a core a network does not catch up soon after it was held up.
+/// A network whose step takes more of a hop than this does not catch up soon after it was held up.
 const HEAVY: f64 = 0.5;
 /// The audio thread catches up on so many seconds, or four blocks, and skips where it is further behind.
 const CATCH_UP_S: f64 = 0.025;
@@ -242,6 +242,7 @@ impl Engine {
         let hearing = hearing.as_mut()?;
         let mut recognizer = ready.as_mut().map(|ready| &mut ready.recognizer);
         let piece = hearing.sound.next(buffer)?;
+        let decided = outlet.published.hops.load(Ordering::Relaxed);
         let start = Instant::now();
         let heard = match (piece, &mut recognizer) {
             (Piece::Reset { position }, recognizer) => {
@@ -258,8 +259,10 @@ impl Engine {
             (Piece::Sound(length), Some(recognizer)) => {
                 let sound = &buffer[..length];
                 // Of a network that sees a whole window at once and does not catch up soon, the newest window counts.
-                let may_wait = hop_samples(recognizer, *sample_rate) + 2.0 * *largest_block as f64;
-                let is_stale = mode == Mode::Worker && load.share > HEAVY && hearing.sound.backlog() as f64 > may_wait;
+                let hop = hop_samples(recognizer, *sample_rate);
+                let (hop_s, may_wait) = (hop / *sample_rate, hop + 2.0 * *largest_block as f64);
+                let is_stale =
+                    mode == Mode::Worker && load.step_s > HEAVY * hop_s && hearing.sound.backlog() as f64 > may_wait;
                 match is_stale.then(|| recognizer.pass_over(sound)).flatten() {
                     Some(left_out) => {
                         outlet.count_late(left_out);
@@ -271,7 +274,8 @@ impl Engine {
             (_, None) => Ok(()),
         };
         if let Piece::Sound(length) = piece {
-            outlet.published.load.set(load.add(start.elapsed(), length as f64 / *sample_rate));
+            let decisions = outlet.published.hops.load(Ordering::Relaxed) - decided;
+            outlet.published.load.set(load.add(start.elapsed(), length as f64 / *sample_rate, decisions));
         }
         Some(heard)
     }
@@ -450,11 +454,16 @@ impl Outlet {
 #[derive(Debug, Default)]
 struct Load {
     share: f64,
+    /// What the newest decision took, in seconds.
+    step_s: f64,
 }
 
 impl Load {
     #[expect(clippy::cast_possible_truncation, reason = "a share for the eye")]
-    fn add(&mut self, busy: Duration, sound_s: f64) -> f32 {
+    fn add(&mut self, busy: Duration, sound_s: f64, decisions: u64) -> f32 {
+        if decisions > 0 {
+            self.step_s = busy.as_secs_f64() / decisions as f64;
+        }
         let weight = (sound_s / LOAD_WINDOW_S).min(1.0);
         self.share += weight * (busy.as_secs_f64() / sound_s.max(1e-9) - self.share);
         self.share as f32

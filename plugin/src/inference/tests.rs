@@ -159,15 +159,14 @@ fn a_late_network_of_whole_windows_decides_on_the_newest_and_hears_all() {
     // It is slow: what can't be caught up on is left out and counted, and the rest is the newest.
     runner.is_slow.store(true, Ordering::Relaxed);
     let (ran, late) = counts(&mut rig, 90);
-    assert!(late > 5 && (46..=48).contains(&(ran + late)), "{ran} steps, {late} late");
-    let (ran, late) = counts(&mut rig, 90);
-    assert!((1..=6).contains(&ran) && (46..=48).contains(&(ran + late)), "{ran} steps, {late} late");
-    // Quick again: in time at once, though the load is still counted.
+    assert!((1..=8).contains(&ran) && (46..=48).contains(&(ran + late)), "{ran} steps, {late} late");
+    // Quick again: in time at once, after one step that shows it.
     runner.is_slow.store(false, Ordering::Relaxed);
-    for _ in 0..20 {
-        let (_, late) = counts(&mut rig, 1);
-        assert_eq!(late, 0);
-    }
+    let (ran, late) = (0..90).fold((0, 0), |(ran, late), _| {
+        let (more_ran, more_late) = counts(&mut rig, 1);
+        (ran + more_ran, late + more_late)
+    });
+    assert!((46..=48).contains(&ran) && late == 0, "{ran} steps, {late} late");
 }
 
 #[test]
