@@ -4,9 +4,10 @@
 //! Nothing here allocates from the system, locks, waits, logs or does I/O, in worker mode and in audio-thread mode; in
 //! offline mode, where there is all the time in the world, the recognizer may.
 //!
-//! In audio-thread mode the recognizer runs here, inside a [`pool::Scope`]. What the network engine does when it meets
-//! a thread for the first time can't be kept from the system: its thread-locals are registered with the C library
-//! (which allocates a few words each), and the standard library asks the system once a thread for random keys.
+//! In audio-thread mode the recognizer runs here, inside a [`pool::Scope`]. One thing can't be kept from the system:
+//! for a network that is not pulsed (see `tocco_models::Loader`) the engine keeps scratch in thread-locals, and on the
+//! first step on a thread they are registered with the C library, which allocates a few words each, and the standard
+//! library asks once for random keys.
 //!
 //! Not every host says that it renders offline, and nice-plug 0.4.2 learns a VST3 host's word one activation
 //! late. So where a worker would run the recognizer, the [`Clock`] decides too: who delivers sound far ahead of time is
