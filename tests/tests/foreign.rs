@@ -101,7 +101,9 @@ impl Played {
     fn statuses(&self) -> Vec<(String, i32)> {
         let messages = self.receiver.messages("/status");
         let status = |args: &[OscType]| match args {
-            [OscType::String(mode), OscType::Float(_), OscType::Float(_), OscType::Int(late)] => (mode.clone(), *late),
+            [OscType::String(mode), OscType::Float(_), OscType::Float(_), OscType::Int(late), OscType::String(_)] => {
+                (mode.clone(), *late)
+            }
             _ => panic!("a status of {args:?}"),
         };
         messages.iter().map(|m| status(&m.args)).collect()
