@@ -17,13 +17,13 @@ use crate::mode::Mode;
 use crate::network;
 
 /// How often the inference threads look while anything plays.
-const BUSY: Duration = Duration::from_millis(1);
+pub const BUSY: Duration = Duration::from_millis(1);
 /// How often they look while nothing does: the most that the first note after a silence waits.
 const IDLE: Duration = Duration::from_millis(10);
 /// So long after the last sound they count as idle.
 const LINGER: Duration = Duration::from_secs(2);
 /// How often the network thread looks.
-const NETWORK: Duration = Duration::from_millis(1);
+pub const NETWORK: Duration = Duration::from_millis(1);
 /// How often the loader looks for changed settings.
 const LOADER: Duration = Duration::from_millis(30);
 /// Instances are many, cores few: more threads than this only take turns.
