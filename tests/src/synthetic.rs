@@ -25,6 +25,18 @@ const MEMORY: f32 = 0.6;
 /// # Errors
 /// None that the fixed card and graph could cause.
 pub fn model() -> Result<Vec<u8>> {
+    that_remembers(MEMORY)
+}
+
+/// The same without memory: it answers as soon as it can, which is when most of the newest analysis window is new.
+///
+/// # Errors
+/// See [`model`].
+pub fn at_once() -> Result<Vec<u8>> {
+    that_remembers(0.0)
+}
+
+fn that_remembers(memory: f32) -> Result<Vec<u8>> {
     let frontend = FrontendConfig::default();
     let mels = frontend.mels;
     let mut bands = vec![0.0; mels * CLASSES.len()];
@@ -40,8 +52,8 @@ pub fn model() -> Result<Vec<u8>> {
         .output("memory_next", &[1, CLASSES.len()])
         .initializer("bands", &[mels, CLASSES.len()], &bands)
         .initializer("floor", &[1, CLASSES.len()], &[floor, floor, NONE_ENERGY])
-        .initializer("keep", &[1, CLASSES.len()], &[MEMORY; CLASSES.len()])
-        .initializer("take", &[1, CLASSES.len()], &[1.0 - MEMORY; CLASSES.len()])
+        .initializer("keep", &[1, CLASSES.len()], &[memory; CLASSES.len()])
+        .initializer("take", &[1, CLASSES.len()], &[1.0 - memory; CLASSES.len()])
         .initializer_i64("flat", &[2], &[1, -1])
         .node("Reshape", &["frames", "flat"], &["frame"], &[])
         .node("Exp", &["frame"], &["power"], &[])

@@ -1,0 +1,302 @@
+//! From a sound to the messages about it, measured in a host: what is decision, and what is transport.
+//!
+//! A decision is known with one certain sample of the sound ([`Known::at`]): everything before is the decision's own
+//! time (analysis window, network, policy), everything after is transport. A sound card delivers a block when its last
+//! sample has been played, so a message's transport is the rest of the block behind that sample, and the time from the
+//! block's delivery to the message's arrival.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use serde_json::json;
+use tocco_models::{Card, Model, Policy, Recognizer};
+
+use crate::host::{Emitted, Host, Processor};
+use crate::locate;
+use crate::osc::{self, Receiver};
+use crate::state::State;
+
+mod notes;
+pub mod report;
+mod spread;
+mod terms;
+
+pub use notes::{Note, Notes, clicks, cut, double_bass, held_out, sequence};
+pub use spread::{Row, Spread, table};
+pub use terms::{Term, terms};
+
+/// The rate of every measurement, in Hz.
+pub const RATE: f64 = 48_000.0;
+/// The gate's controllers: one a class, from this number on.
+const GATES: u8 = 20;
+/// The first block is shorter, so that hops end anywhere in a block.
+const FIRST_BLOCK: usize = 37;
+
+/// Where the recognizer runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunIn {
+    /// Inside `process`.
+    AudioThread,
+    /// On the inference thread.
+    Worker,
+}
+
+impl RunIn {
+    /// The name in `/status`, and in tables.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AudioThread => "audio-thread",
+            Self::Worker => "worker",
+        }
+    }
+
+    fn parameter(self) -> &'static str {
+        match self {
+            Self::AudioThread => "audio",
+            Self::Worker => "worker",
+        }
+    }
+}
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setup {
+    /// Where the recognizer runs.
+    pub run_in: RunIn,
+    /// Samples a block.
+    pub block: usize,
+}
+
+impl Setup {
+    /// Both modes, each with small and large blocks.
+    pub const ALL: [Self; 4] = [
+        Self { run_in: RunIn::AudioThread, block: 64 },
+        Self { run_in: RunIn::AudioThread, block: 512 },
+        Self { run_in: RunIn::Worker, block: 64 },
+        Self { run_in: RunIn::Worker, block: 512 },
+    ];
+
+    /// Length of a block in seconds.
+    #[must_use]
+    pub fn block_s(self) -> f64 {
+        self.block as f64 / RATE
+    }
+}
+
+/// A change of decision, as it follows from the sound alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    /// The sample with which it is known.
+    pub at: u64,
+    /// The sample that it speaks of.
+    pub about: u64,
+    /// Index of the class that holds from here on.
+    pub class: usize,
+}
+
+/// Every change of decision in a sound, computed without any plugin.
+///
+/// # Errors
+/// Where the model or the policy is refused.
+pub fn known(model: &[u8], sound: &[f32], rate: f64, policy: &Policy) -> Result<Vec<Known>> {
+    let model = Model::from_bytes(model)?;
+    let none = model.card().none_class();
+    let mut recognizer = Recognizer::new(&model, rate, policy)?;
+    let (mut last, mut changes) = (none, Vec::new());
+    recognizer.push(sound, |decision| {
+        if decision.class != last {
+            last = decision.class;
+            changes.extend(last.map(|class| Known { at: decision.known_at - 1, about: decision.about, class }));
+        }
+    })?;
+    Ok(changes)
+}
+
+/// A change of decision with what came of it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Heard {
+    /// The decision.
+    pub known: Known,
+    /// The sample of its MIDI event; absent for `none`, which sends nothing here.
+    pub midi: Option<u64>,
+    /// From the moment in which a sound card has played [`Known::at`] until the block was delivered, in seconds.
+    pub block_wait: f64,
+    /// From then until the OSC datagram arrived, in seconds.
+    pub after_delivery: f64,
+}
+
+impl Heard {
+    /// From the deciding sample to the datagram, in seconds.
+    #[must_use]
+    pub fn osc(&self) -> f64 {
+        self.block_wait + self.after_delivery
+    }
+
+    /// From the deciding sample to the MIDI event's, in seconds of sound.
+    #[must_use]
+    pub fn midi_s(&self) -> Option<f64> {
+        self.midi.map(|at| (at as f64 - self.known.at as f64) / RATE)
+    }
+}
+
+/// [`play`] in each of these setups, all at the same time.
+pub fn measure(setups: &[Setup], model: &[u8], notes: &Notes, known: &[Known]) -> Vec<Result<Vec<Heard>>> {
+    std::thread::scope(|scope| {
+        let start = |&setup| scope.spawn(move || play(setup, model, &notes.sound, known));
+        let running: Vec<_> = setups.iter().map(start).collect();
+        running
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|_| Err(anyhow!("the host's thread panicked"))))
+            .collect()
+    })
+}
+
+/// Plays a mono sound through the plugin at the pace of a sound card and sets what comes out beside what follows from
+/// the sound. The decision policy is the
+/// default one.
+///
+/// # Errors
+/// Where the plugin fails, does not run in the wanted mode, or says anything else than what follows from the sound
+/// (which it does where the machine was too slow, too).
+pub fn play(setup: Setup, model: &[u8], sound: &[f32], known: &[Known]) -> Result<Vec<Heard>> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("model.onnx");
+    std::fs::write(&file, model)?;
+    let card = Model::from_bytes(model)?.card().clone();
+    let receiver = Receiver::start()?;
+    let mut host = Host::load(&locate::clap()?)?;
+    let state = State::empty()
+        .with_model(&file)
+        .with_osc_port(receiver.port())
+        .with_setting("mappings", mappings(&card))
+        .with_parameter("run_in", json!({"string": setup.run_in.parameter()}));
+    host.restore(&state)?;
+    let processor = host.activate(RATE, u32::try_from(setup.block)?)?;
+    let (processor, emitted, delivered) = std::thread::scope(|scope| {
+        let audio = scope.spawn(|| stream(processor, sound, setup.block));
+        audio.join().map_err(|_| anyhow!("the audio thread panicked"))?
+    })?;
+    std::thread::sleep(Duration::from_millis(100));
+    host.deactivate(processor);
+    let modes: Vec<_> =
+        receiver.messages("/status").into_iter().filter_map(|m| m.args.first()?.clone().string()).collect();
+    ensure!(modes.iter().all(|mode| mode == setup.run_in.name()), "{setup:?} ran as {modes:?}");
+    compare(known, &card, &emitted, &delivered, &receiver)
+}
+
+/// A gate for each class but `none`, so that each change of decision is one event of MIDI.
+fn mappings(card: &Card) -> serde_json::Value {
+    let of_class = |(class, name): (usize, &String)| {
+        let mode = if Some(class) == card.none_class() { "off" } else { "gate" };
+        (name.clone(), json!({"mode": mode, "channel": 1, "number": usize::from(GATES) + class}))
+    };
+    card.classes.iter().enumerate().map(of_class).collect::<serde_json::Map<_, _>>().into()
+}
+
+/// When each block had been delivered: its end in samples, and the time.
+type Delivered = Vec<(u64, Instant)>;
+
+fn stream(mut processor: Processor, sound: &[f32], block: usize) -> Result<(Processor, Vec<Emitted>, Delivered)> {
+    let mut output = vec![vec![0.0; block]; 2];
+    let (mut emitted, mut delivered, mut rest) = (Vec::new(), Vec::new(), sound);
+    let start = Instant::now();
+    while !rest.is_empty() {
+        let length = if delivered.is_empty() { FIRST_BLOCK.min(block) } else { block }.min(rest.len());
+        let (now, later) = rest.split_at(length);
+        rest = later;
+        let end = processor.position() + length as u64;
+        // Delivered when its last sample has been played, as by a sound card.
+        let due = start + Duration::from_secs_f64(end as f64 / RATE);
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        delivered.push((end, Instant::now()));
+        emitted.extend(processor.process(&[now, now], &mut output, &[])?);
+    }
+    Ok((processor, emitted, delivered))
+}
+
+fn compare(
+    known: &[Known],
+    card: &Card,
+    emitted: &[Emitted],
+    delivered: &Delivered,
+    receiver: &Receiver,
+) -> Result<Vec<Heard>> {
+    let arrived: Vec<(Instant, osc::Event)> = receiver
+        .datagrams()
+        .iter()
+        .filter_map(|datagram| Some((datagram.at, datagram.message()?)))
+        .filter(|(_, message)| message.addr.ends_with("/event"))
+        .filter_map(|(at, message)| Some((at, osc::event(&message)?)))
+        .collect();
+    ensure!(arrived.len() >= known.len(), "{} events of OSC for {} decisions", arrived.len(), known.len());
+    let mut opened = emitted
+        .iter()
+        .filter_map(|event| Some((event.at, event.message.control_change()?)))
+        .filter(|(_, (_, number, value))| *number >= GATES && *value > 0);
+    let mut heard = Vec::new();
+    for (&known, (arrived, event)) in known.iter().zip(&arrived) {
+        let about = known.about as f64 / RATE;
+        ensure!(
+            event.class == card.classes[known.class] && (f64::from(event.time_s) - about).abs() < 1e-4,
+            "{event:?} instead of {} at {about} s",
+            card.classes[known.class]
+        );
+        let &(end, delivery) =
+            delivered.iter().find(|(end, _)| *end > known.at).context("a decision behind the last block")?;
+        let midi = if Some(known.class) == card.none_class() {
+            None
+        } else {
+            let (at, (_, number, _)) = opened.next().with_context(|| format!("no MIDI about {known:?}"))?;
+            ensure!(usize::from(number - GATES) == known.class, "the gate {number} at {at} for {known:?}");
+            Some(at)
+        };
+        heard.push(Heard {
+            known,
+            midi,
+            block_wait: (end - 1 - known.at) as f64 / RATE,
+            after_delivery: arrived.saturating_duration_since(delivery).as_secs_f64(),
+        });
+    }
+    Ok(heard)
+}
+
+/// Onset to message: for each note, the first decision for its class while it sounds.
+#[derive(Debug, Clone, Default)]
+pub struct Totals {
+    /// To the decision, by class, in seconds of sound.
+    pub decision: BTreeMap<String, Vec<f64>>,
+    /// To the MIDI event, by class, in seconds of sound.
+    pub midi: BTreeMap<String, Vec<f64>>,
+    /// To the OSC datagram, by class, in seconds.
+    pub osc: BTreeMap<String, Vec<f64>>,
+    /// Notes that were never heard as what they are, by class.
+    pub missed: BTreeMap<String, usize>,
+    /// Notes of which something else was said first, by class.
+    pub wrong_first: BTreeMap<String, usize>,
+}
+
+impl Totals {
+    /// Sets decisions beside the notes they are about.
+    #[must_use]
+    pub fn of(notes: &Notes, heard: &[Heard], classes: &[String]) -> Self {
+        let mut totals = Self::default();
+        for note in &notes.notes {
+            let name = &note.class;
+            let during = |h: &&Heard| (note.onset..note.end).contains(&h.known.at);
+            let none = classes.len() - 1;
+            let first = heard.iter().filter(during).find(|h| h.known.class != none);
+            *totals.wrong_first.entry(name.clone()).or_default() +=
+                usize::from(first.is_some_and(|h| classes[h.known.class] != *name));
+            let right = heard.iter().filter(during).find(|h| classes[h.known.class] == *name);
+            *totals.missed.entry(name.clone()).or_default() += usize::from(right.is_none());
+            let Some(right) = right else { continue };
+            let decision = (right.known.at - note.onset) as f64 / RATE;
+            totals.decision.entry(name.clone()).or_default().push(decision);
+            totals.osc.entry(name.clone()).or_default().push(decision + right.osc());
+            totals.midi.entry(name.clone()).or_default().extend(right.midi_s().map(|wait| decision + wait));
+        }
+        totals
+    }
+}
