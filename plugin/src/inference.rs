@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use ringbuf::traits::{Producer, Split};
+use ringbuf::traits::{Observer, Producer, Split};
 use ringbuf::{HeapCons, HeapProd, HeapRb};
 use tocco_models::{Card, ClassSet, Decision, NetworkKind, Policy, Recognizer, Task};
 
@@ -210,6 +210,12 @@ impl Engine {
     #[must_use]
     pub fn is_waiting(&self) -> bool {
         self.hearing.as_ref().is_some_and(|hearing| hearing.sound.backlog() > 0 || hearing.sound.is_reset())
+    }
+
+    /// Whether anything waits for the network thread.
+    #[must_use]
+    pub fn has_reports(&self) -> bool {
+        !self.outlet.reports.is_empty()
     }
 
     fn position(&self) -> u64 {

@@ -23,7 +23,7 @@ pub struct Terms {
     pub min_duration: f32,
     /// The wait until an inference thread looks; 0 where the recognizer runs inside `process`.
     pub inference: f32,
-    /// The wait until the network thread looks.
+    /// The wait until the network thread looks; 0 where an inference thread wakes it.
     pub network: f32,
     /// The host's largest block.
     pub block: f32,
@@ -35,8 +35,7 @@ impl Terms {
     pub fn new(recognizer: &Latency, mode: Mode, largest_block: usize, sample_rate: f64) -> Self {
         #[expect(clippy::cast_possible_truncation, reason = "milliseconds for the eye")]
         let ms = |seconds: f64| (1000.0 * seconds) as f32;
-        let is_live = matches!(mode, Mode::Worker | Mode::AudioThread);
-        let live = |seconds: f64| if is_live { ms(seconds) } else { 0.0 };
+        let block_s = largest_block as f64 / sample_rate.max(1.0);
         Self {
             resampler: ms(recognizer.resampler),
             window: ms(recognizer.window),
@@ -44,8 +43,8 @@ impl Terms {
             smoothing: ms(recognizer.smoothing),
             min_duration: ms(recognizer.min_duration),
             inference: if mode == Mode::Worker { ms(service::BUSY.as_secs_f64()) } else { 0.0 },
-            network: live(service::NETWORK.as_secs_f64()),
-            block: live(largest_block as f64 / sample_rate.max(1.0)),
+            network: if mode == Mode::AudioThread { ms(service::NETWORK.as_secs_f64()) } else { 0.0 },
+            block: if matches!(mode, Mode::Worker | Mode::AudioThread) { ms(block_s) } else { 0.0 },
         }
     }
 
@@ -96,7 +95,7 @@ impl Terms {
         line("minimum duration", self.min_duration);
         line("to the decision, beside what the network takes to be sure", self.decision());
         line("to its MIDI event: inference thread and next block in worker mode", self.midi() - self.decision());
-        line("to its OSC message: the host's block, and the threads' looks", osc_wait);
+        line("to its OSC message: the host's block, and a thread's look", osc_wait);
         lines.join("\n")
     }
 }
@@ -134,7 +133,7 @@ mod tests {
         near(of(Mode::AudioThread).midi(), 123.0);
         near(of(Mode::AudioThread).osc(), 123.0 + 10.0 + 1.0);
         near(of(Mode::Worker).midi(), 123.0 + 10.0 + 1.0);
-        near(of(Mode::Worker).osc(), 123.0 + 10.0 + 2.0);
+        near(of(Mode::Worker).osc(), 123.0 + 10.0 + 1.0);
         near(of(Mode::Offline).midi(), 123.0);
         near(of(Mode::Offline).osc(), 123.0);
     }

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use tocco_models::{Model, Policy, library};
+use tocco_models::{Model, Policy, Smoothing, library};
 use tocco_tests::latency::{
     Notes, RATE, RunIn, Setup, Totals, clicks, cut, held_out, known, measure, report, sequence, terms,
 };
@@ -23,11 +23,35 @@ fn main() -> Result<()> {
     let files = held_out(Path::new(&manifest))?;
     let cuts = files.iter().map(|(file, class)| cut(file, class)).collect::<Result<Vec<_>>>()?;
     let cuts: Vec<_> = cuts.into_iter().flatten().collect();
+    let (alone, straight) = (sequence(&cuts, true), sequence(&cuts, false));
+    println!("## Onset to decision by policy\n");
+    by_policy(model, "after silence", &alone)?;
+    by_policy(model, "after the other class", &straight)?;
     println!("## {} held-out notes, each out of silence\n", cuts.len());
-    show(model, &sequence(&cuts, true), &Setup::ALL)?;
+    show(model, &alone, &Setup::ALL)?;
     println!("## The same, each straight on one of another class\n");
-    let straight = sequence(&cuts, false);
     show(model, &straight, &[Setup { run_in: RunIn::AudioThread, block: 512 }])
+}
+
+/// What a player gains with other settings, and what it costs.
+fn by_policy(model: &[u8], what: &str, notes: &Notes) -> Result<()> {
+    let classes = Model::from_bytes(model)?.card().classes.clone();
+    let default = Policy::default();
+    let average = |ms| Policy { smoothing: Smoothing::MovingAverage { ms }, ..default };
+    println!("{what}\n| policy | class | n | min | median | p90 | max | missed | something else first |");
+    println!("|---|---|---|---|---|---|---|---|---|");
+    for (name, policy) in [
+        ("as it comes", default),
+        ("smoothing off", average(0.0)),
+        ("smoothing off, minimum duration 40 ms", Policy { min_duration_ms: 40.0, ..average(0.0) }),
+        ("smoothing 120 ms", average(120.0)),
+        ("minimum duration 60 ms", Policy { min_duration_ms: 60.0, ..default }),
+        ("smoothing off, minimum confidence 0.8", Policy { min_confidence: 0.8, ..average(0.0) }),
+    ] {
+        print!("{}", report::decisions(name, notes, &known(model, &notes.sound, RATE, &policy)?, &classes));
+    }
+    println!();
+    Ok(())
 }
 
 /// One setup after the other, so that none disturbs another.
