@@ -19,8 +19,8 @@ pub struct Latency {
     pub window: f64,
     /// The longest wait for the next decision.
     pub hop: f64,
-    /// The further hops that the smoothed probability takes to turn, where it was all on another class; nothing after
-    /// silence, when the smoothing starts anew.
+    /// The further hops that the smoothed probability takes to turn, where it was all on another class. It starts anew
+    /// when the gate opens, so that a network which is right at once after silence loses nothing by it.
     pub smoothing: f64,
     /// The further hops for which a change must hold.
     pub min_duration: f64,

@@ -91,7 +91,7 @@ impl Terms {
         line("resampler", self.resampler);
         line("half of what the network sees at once", self.window);
         line("wait for the next decision", self.hop);
-        line("smoothing (nothing after silence)", self.smoothing);
+        line("smoothing", self.smoothing);
         line("minimum duration", self.min_duration);
         line("to the decision, beside what the network takes to be sure", self.decision());
         line("to its MIDI event: inference thread and next block in worker mode", self.midi() - self.decision());

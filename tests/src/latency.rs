@@ -335,7 +335,8 @@ impl Totals {
             let right = heard.iter().filter(during).find(|h| classes[h.known.class] == *name);
             *totals.missed.entry(name.clone()).or_default() += usize::from(right.is_none());
             let Some(right) = right else { continue };
-            let decision = (right.known.at - note.onset) as f64 / RATE;
+            let from = if notes.counts_loud { note.loud } else { note.onset };
+            let decision = (right.known.at as f64 - from as f64) / RATE;
             totals.decision.entry(name.clone()).or_default().push(decision);
             totals.osc.entry(name.clone()).or_default().push(decision + right.osc());
             totals.midi.entry(name.clone()).or_default().extend(right.midi_s().map(|wait| decision + wait));

@@ -18,7 +18,7 @@ fn main() -> Result<()> {
         println!("{}", report::terms(rate, &terms(rate)?));
     }
     println!("## Clicks, a network that answers at once\n");
-    show(&synthetic::at_once()?, &clicks(150), &Setup::ALL)?;
+    show(&synthetic::at_once()?, &clicks(100), &Setup::ALL)?;
     let (_, model) = library::all().into_iter().find(|(name, _)| *name == "techniques").context("no techniques")?;
     let files = held_out(Path::new(&manifest))?;
     let cuts = files.iter().map(|(file, class)| cut(file, class)).collect::<Result<Vec<_>>>()?;
@@ -26,6 +26,11 @@ fn main() -> Result<()> {
     let (alone, straight) = (sequence(&cuts, true), sequence(&cuts, false));
     println!("## Onset to decision by policy\n");
     by_policy(model, "after silence", &alone)?;
+    by_policy(
+        model,
+        "after silence, counted from where the note comes within 20 dB of its loudest",
+        &alone.clone().when_loud(),
+    )?;
     by_policy(model, "after the other class", &straight)?;
     println!("## {} held-out notes, each out of silence\n", cuts.len());
     show(model, &alone, &Setup::ALL)?;

@@ -10,6 +10,8 @@ use crate::phrase::{self, Phrase, SILENCE};
 /// A note begins where its level comes within so many dB of its loudest moment: what a meter sees first. It is the
 /// same border from which training counts a note as sounding, and earlier than an ear would put a slow attack.
 const ONSET_DB: f64 = -40.0;
+/// Where it comes within so many dB it is plain to hear.
+const LOUD_DB: f64 = -20.0;
 /// Length of one level, in samples: 1 ms.
 const STEP: usize = 48;
 /// Levels over which the loudest moment is measured.
@@ -28,6 +30,8 @@ const PEAK: f32 = 0.5;
 pub struct Note {
     /// First sample.
     pub onset: u64,
+    /// First sample that is plain to hear.
+    pub loud: u64,
     /// Behind its last sample.
     pub end: u64,
     /// What it is.
@@ -41,6 +45,8 @@ pub struct Notes {
     pub sound: Vec<f32>,
     /// In the order of time.
     pub notes: Vec<Note>,
+    /// Whether a note counts from where it is plain to hear.
+    pub counts_loud: bool,
 }
 
 impl Notes {
@@ -57,13 +63,18 @@ impl Notes {
             let (start, end) = (sample(stretch.start_s), sample(stretch.end_s).min(sound.len()));
             // The truth is rounded to 10 ms.
             let from = start.saturating_sub(480);
-            Note {
-                onset: (from + onset(&sound[from..end]).unwrap_or(0)) as u64,
-                end: end as u64,
-                class: stretch.class.clone(),
-            }
+            let find = |within_db| (from + onset(&sound[from..end], within_db).unwrap_or(0)) as u64;
+            let (onset, loud) = (find(ONSET_DB), find(LOUD_DB));
+            Note { onset, loud, end: end as u64, class: stretch.class.clone() }
         });
-        Ok(Self { notes: notes.collect(), sound })
+        Ok(Self { notes: notes.collect(), sound, counts_loud: false })
+    }
+
+    /// The same notes, each counted from where it is plain to hear.
+    #[must_use]
+    pub fn when_loud(mut self) -> Self {
+        self.counts_loud = true;
+        self
     }
 
     /// Half a second of silence, so that the last messages come out.
@@ -79,6 +90,7 @@ impl Notes {
 pub struct Cut {
     samples: Vec<f32>,
     onset: usize,
+    loud: usize,
     class: String,
 }
 
@@ -89,25 +101,26 @@ pub struct Cut {
 pub fn cut(path: &Path, class: &str) -> Result<Option<Cut>> {
     let (samples, rate) = phrase::decode(path)?;
     let samples = at_rate(samples, rate)?;
-    let Some(onset) = onset(&samples) else { return Ok(None) };
+    let Some((onset, loud)) = onset(&samples, ONSET_DB).zip(onset(&samples, LOUD_DB)) else { return Ok(None) };
     let end = (onset + HELD).min(samples.len());
     let mut samples = samples[..end].to_vec();
     let peak = samples.iter().fold(1e-6_f32, |peak, s| peak.max(s.abs()));
     samples.iter_mut().for_each(|s| *s *= PEAK / peak);
     fade_out(&mut samples);
-    Ok(Some(Cut { samples, onset, class: class.into() }))
+    Ok(Some(Cut { samples, onset, loud, class: class.into() }))
 }
 
 /// Notes in a row: each out of silence, or each straight on the one before.
 #[must_use]
 pub fn sequence(cuts: &[Cut], with_rests: bool) -> Notes {
-    let mut row = Notes { sound: vec![0.0; REST], notes: Vec::new() };
+    let mut row = Notes { sound: vec![0.0; REST], ..Notes::default() };
     for cut in cuts {
         let before = if with_rests { 0 } else { cut.onset.saturating_sub(FADE) };
         let start = row.sound.len();
         row.sound.extend_from_slice(&cut.samples[before..]);
-        let onset = start + cut.onset - before;
-        row.notes.push(Note { onset: onset as u64, end: row.sound.len() as u64, class: cut.class.clone() });
+        let at = |sample: usize| (start + sample - before) as u64;
+        let (onset, loud) = (at(cut.onset), at(cut.loud));
+        row.notes.push(Note { onset, loud, end: row.sound.len() as u64, class: cut.class.clone() });
         if with_rests {
             row.sound.resize(row.sound.len() + REST, 0.0);
         }
@@ -119,13 +132,13 @@ pub fn sequence(cuts: &[Cut], with_rests: bool) -> Notes {
 /// in a block.
 #[must_use]
 pub fn clicks(count: usize) -> Notes {
-    let mut row = Notes { sound: vec![0.0; REST], notes: Vec::new() };
+    let mut row = Notes { sound: vec![0.0; REST], ..Notes::default() };
     for click in 0..count {
-        let onset = row.sound.len();
+        let onset = row.sound.len() as u64;
         row.sound.push(0.9);
         // Prime to every hop and block.
-        row.sound.resize(onset + 15_601 + 97 * click % 480, 0.0);
-        row.notes.push(Note { onset: onset as u64, end: row.sound.len() as u64, class: "high".into() });
+        row.sound.resize(row.sound.len() + 15_600 + 97 * click % 480, 0.0);
+        row.notes.push(Note { onset, loud: onset, end: row.sound.len() as u64, class: "high".into() });
     }
     row.with_tail()
 }
@@ -176,14 +189,14 @@ fn in_turns(rows: &[(PathBuf, String)]) -> Vec<(PathBuf, String)> {
     (0..shortest).flat_map(|i| columns.iter().map(move |column| column[i].clone())).collect()
 }
 
-/// First sample of the first millisecond within [`ONSET_DB`] of the loudest 10 ms.
-fn onset(samples: &[f32]) -> Option<usize> {
+/// First sample of the first millisecond within so many dB of the loudest 10 ms.
+fn onset(samples: &[f32], within_db: f64) -> Option<usize> {
     let energies: Vec<f64> = samples
         .chunks_exact(STEP)
         .map(|c| c.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>() / STEP as f64)
         .collect();
     let loudest = energies.windows(LOUD_STEPS).map(|w| w.iter().sum::<f64>() / LOUD_STEPS as f64).fold(0.0, f64::max);
-    let border = loudest * 10.0_f64.powf(ONSET_DB / 10.0);
+    let border = loudest * 10.0_f64.powf(within_db / 10.0);
     energies.iter().position(|&energy| energy > border && loudest > 1e-8).map(|step| step * STEP)
 }
 
@@ -207,9 +220,9 @@ mod tests {
     fn onsets_are_found_to_the_millisecond() {
         let mut sound = vec![1e-4; 4800];
         sound.extend((0..9600).map(|i| 0.3 * (f64::from(i) * 0.05).sin() as f32));
-        let found = onset(&sound).unwrap();
+        let found = onset(&sound, ONSET_DB).unwrap();
         assert!((4800 - STEP..=4800 + STEP).contains(&found), "{found}");
-        assert_eq!(onset(&[0.0; 4800]), None);
+        assert_eq!(onset(&[0.0; 4800], ONSET_DB), None);
     }
 
     #[test]
@@ -217,6 +230,7 @@ mod tests {
         let note = |class: &str| Cut {
             samples: [vec![0.0; 2000], vec![0.4; 1000]].concat(),
             onset: 2000,
+            loud: 2000,
             class: class.into(),
         };
         for with_rests in [true, false] {

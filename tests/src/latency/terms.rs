@@ -82,9 +82,10 @@ impl Delays {
 
 /// A tone without fades.
 fn steady(hz: f64, seconds: f64, rate: f64, strength: f32) -> Vec<f32> {
+    let length = render(&[Tone { hz: 0.0, seconds }], rate).len();
     let faded = render(&[Tone { hz, seconds: seconds + 0.02 }], rate);
-    let edge = (faded.len() - ((seconds * rate).round() as usize)) / 2;
-    faded[edge..faded.len() - edge].iter().map(|sample| sample * strength).collect()
+    let edge = (faded.len() - length) / 2;
+    faded[edge..edge + length].iter().map(|sample| sample * strength).collect()
 }
 
 /// How much stronger than the low tone the high one is to be, so that the model hears both alike: bands are as wide as
