@@ -499,7 +499,7 @@
 						400,
 						20
 					],
-					"text": "status: mode, latency in ms, load (share of a core), late windows"
+					"text": "status: mode, latency in ms, load (share of a core), late windows, why this mode"
 				}
 			}
 		],

@@ -157,7 +157,12 @@ impl Audio {
     fn recognise(&self) {
         let controls = self.instance.controls();
         let mut engine = self.instance.engine();
-        service::guarded(&self.instance, &mut engine, |engine| engine.drain(&controls, Mode::Offline));
+        service::guarded(&self.instance, &mut engine, |engine| {
+            // Served from the pool too: what the engine keeps in thread-locals may be freed live, by another instance
+            // on this thread.
+            let _scope = pool::Scope::enter();
+            engine.drain(&controls, Mode::Offline)
+        });
     }
 
     /// Live: where another thread has the engine, which is while it gets another model or mapping, what was heard waits

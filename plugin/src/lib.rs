@@ -80,10 +80,22 @@ impl Tocco {
         self.instance.published.mode()
     }
 
+    /// Where it is to run live, and why there; while the host renders it runs as [`Tocco::mode`] says.
+    #[must_use]
+    pub fn plan(&self) -> Placed {
+        self.instance.published.plan()
+    }
+
     /// Why it runs there, in a few words.
     #[must_use]
     pub fn why(&self) -> String {
         self.instance.published.reason()
+    }
+
+    /// Does at once what the loader thread would do within its next rounds: afterwards the model, the mapping and the
+    /// place are those that parameters and settings say. May load a file, so it is nothing for the audio thread.
+    pub fn settle(&self) {
+        loader::refresh(&self.instance, &mut lock(&self.instance.slot));
     }
 
     fn disconnect(&mut self) {

@@ -174,7 +174,6 @@ fn places(address: usize) -> impl Iterator<Item = usize> {
 }
 
 /// The number of the chunk in which an address lies.
-#[expect(clippy::cast_possible_truncation, reason = "11 bits")]
 fn chunk_of(address: usize) -> Option<usize> {
     if CHUNK_COUNT.load(Ordering::Acquire) == 0 {
         return None;

@@ -10,8 +10,9 @@ use crate::pool;
 
 /// Decisions in one round.
 const HOPS: usize = 100;
-/// A step that is slow by itself is slow in every round; one that another program held up is not.
-const ROUNDS: usize = 3;
+/// Each round is the same sound from the same state: a block that is slow by itself is slow in every round, one that
+/// another program held up is not.
+const ROUNDS: usize = 4;
 /// Decisions after which a recognizer is warm: its buffers have their sizes.
 const WARM_HOPS: usize = 8;
 /// For so long what was measured for one instance counts for the next of the same model, rate and block.
@@ -20,7 +21,7 @@ const VALID: Duration = Duration::from_secs(20);
 /// What was measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trial {
-    /// The longest that recognising one block took, in the quietest round.
+    /// The longest that recognising one block took, each block in its quietest round.
     pub slowest: Duration,
     /// The most that one recognizer held of the pool.
     pub pool_bytes: usize,
@@ -38,34 +39,36 @@ pub fn run(model: &Arc<Model>, recognizer: &mut Recognizer, sample_rate: f64, bl
     let _room = pool::Share::new(1);
     let noise = noise();
     let hop = samples_per_hop(recognizer, sample_rate);
-    let (warm, pool_bytes) = pool::measure(|| push(recognizer, &noise, WARM_HOPS * hop, block).and(recognizer.reset()));
+    let block = block.clamp(1, noise.len());
+    let blocks = |hops: usize| (hops * hop).div_ceil(block);
+    let mut times = vec![Duration::MAX; blocks(HOPS)];
+    let (warm, pool_bytes) = pool::measure(|| push(recognizer, &noise[..block], &mut times[..blocks(WARM_HOPS)]));
     warm?;
     let key = Key { model: Arc::downgrade(model), sample_rate, block };
     if let Some(known) = known(&key) {
         return Ok(Trial { pool_bytes, ..known });
     }
-    let mut trial = Trial { slowest: Duration::MAX, pool_bytes, system_calls: 0 };
+    let mut trial = Trial { slowest: Duration::ZERO, pool_bytes, system_calls: 0 };
+    times.fill(Duration::MAX);
     for _ in 0..ROUNDS {
         let scope = pool::Scope::enter();
-        let slowest =
-            push(recognizer, &noise, HOPS * hop, block).and_then(|slowest| recognizer.reset().map(|()| slowest));
+        push(recognizer, &noise[..block], &mut times)?;
         trial.system_calls += scope.system_calls();
-        trial.slowest = trial.slowest.min(slowest?);
     }
+    trial.slowest = times.into_iter().max().unwrap_or_default();
     remember(key, trial);
     Ok(trial)
 }
 
-/// The longest block, where so many samples of noise are pushed.
-fn push(recognizer: &mut Recognizer, noise: &[f32], samples: usize, block: usize) -> Result<Duration> {
-    let mut slowest = Duration::ZERO;
-    let block = block.clamp(1, noise.len());
-    for _ in 0..samples.div_ceil(block) {
+/// Recognises a block again and again, as often as there are times, each of which becomes the least of itself and of
+/// what this took; then goes back to the initial state.
+fn push(recognizer: &mut Recognizer, block: &[f32], times: &mut [Duration]) -> Result<()> {
+    for time in times {
         let start = Instant::now();
-        recognizer.push(&noise[..block], |_| ())?;
-        slowest = slowest.max(start.elapsed());
+        recognizer.push(block, |_| ())?;
+        *time = start.elapsed().min(*time);
     }
-    Ok(slowest)
+    recognizer.reset()
 }
 
 /// At -20 dBFS, so that the gate is open. The audio thread never waits for its making.

@@ -1,5 +1,5 @@
 //! The audio thread's memory runs out: the instance falls to the worker, and nothing that was promised breaks.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 
 mod host;
 

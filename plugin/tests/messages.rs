@@ -104,10 +104,12 @@ fn the_list_of_classes_comes_before_any_event_and_status_tells_the_mode() {
     let first = |what: &str| all.iter().position(|(_, address, _)| address == &format!("/tocco/a/{what}"));
     assert!(first("classes").unwrap() < first("event").unwrap());
     let (_, _, args) = &all[first("status").unwrap()];
-    let [OscType::String(mode), OscType::Float(latency), OscType::Float(_), OscType::Int(0)] = &args[..] else {
+    let [OscType::String(mode), OscType::Float(latency), OscType::Float(_), OscType::Int(0), OscType::String(why)] =
+        &args[..]
+    else {
         panic!("{args:?}")
     };
-    assert_eq!(mode, "offline");
+    assert_eq!((mode.as_str(), why.as_str()), ("offline", "the host renders"));
     assert!((10.0..300.0).contains(latency) || *latency == 0.0, "{latency} ms");
     let (_, _, args) = &all[first("probs").unwrap()];
     let (_, _, classes) = &all[first("classes").unwrap()];

@@ -92,13 +92,6 @@ impl Stage {
         assert_eq!(sent.iter().filter(|event| matches!(event, NoteEvent::NoteOff { .. })).count(), 1, "{sent:?}");
     }
 
-    fn set(&mut self, id: &str, normalized: f32) {
-        let params = self.host.plugin.params();
-        let (_, pointer, _) = params.param_map().into_iter().find(|(known, ..)| known == id).unwrap();
-        // SAFETY: `params` owns what the pointer points to.
-        unsafe { pointer._internal_set_normalized_value(normalized) };
-    }
-
     fn restore(&mut self, settings: &Value) {
         self.host.plugin.params().deserialize_fields(&[("settings".to_owned(), settings.to_string())].into());
     }
@@ -117,7 +110,7 @@ fn a_reset_ends_it() {
 fn bypass_ends_it_and_silences() {
     for place in PLACES {
         let mut stage = Stage::holding_a_note(place);
-        stage.set("bypass", 1.0);
+        stage.host.set("bypass", 1.0);
         stage.assert_ends_at_once();
         assert!((0..20).all(|_| stage.block().is_empty()));
     }
@@ -160,7 +153,7 @@ fn another_model_by_the_project_or_by_the_host_s_slot_ends_it() {
         stage.restore(&settings("instruments", 60));
         stage.assert_ends();
         let mut stage = Stage::holding_a_note(place);
-        stage.set("slot", 3.0 / 8.0);
+        stage.host.set("slot", 3.0 / 8.0);
         stage.assert_ends();
     }
 }
@@ -182,7 +175,7 @@ fn another_mapping_ends_it_and_strikes_the_new_one() {
 fn midi_switched_off_ends_it() {
     for place in PLACES {
         let mut stage = Stage::holding_a_note(place);
-        stage.set("midi_on", 0.0);
+        stage.host.set("midi_on", 0.0);
         stage.assert_ends();
     }
 }
@@ -191,7 +184,7 @@ fn midi_switched_off_ends_it() {
 fn a_move_to_another_thread_ends_it_and_strikes_it_again() {
     for (place, run_in, mode) in [(Place::AudioThread, 1.0, Mode::Worker), (Place::Worker, 0.5, Mode::AudioThread)] {
         let mut stage = Stage::holding_a_note(place);
-        stage.set("run_in", run_in);
+        stage.host.set("run_in", run_in);
         let sent = stage.until(|event| matches!(event, NoteEvent::NoteOn { .. }));
         assert!(matches!(sent[..], [NoteEvent::NoteOff { .. }, NoteEvent::NoteOn { .. }]), "{sent:?}");
         assert_eq!(stage.host.plugin.mode(), mode);

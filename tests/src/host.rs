@@ -27,7 +27,7 @@ use crate::state::State;
 
 mod processor;
 
-pub use processor::{Emitted, Input, Message, Processor};
+pub use processor::{Emitted, Input, Message, Processor, watched};
 
 /// The id under which the plugin is found in its library.
 pub const PLUGIN_ID: &std::ffi::CStr = c"org.tocco.tocco";
@@ -160,16 +160,30 @@ impl Host {
         let entry = unsafe { PluginEntry::load(file) }
             .map_err(|e| anyhow!("{e}"))
             .with_context(|| format!("{} can't be loaded as a CLAP", file.display()))?;
+        Self::of_entry(&entry, track).with_context(|| format!("{} holds no plugin {PLUGIN_ID:?}", file.display()))
+    }
+
+    /// The plugin as it is linked into this program: what it asks of the system can be counted.
+    ///
+    /// # Errors
+    /// Where it refuses.
+    pub fn inside() -> Result<Self> {
+        // SAFETY: the entry is this project's own, and lives as long as the program.
+        let entry =
+            unsafe { PluginEntry::load_from_raw(&tocco_plugin::clap_entry, c"") }.map_err(|e| anyhow!("{e}"))?;
+        Self::of_entry(&entry, None)
+    }
+
+    fn of_entry(entry: &PluginEntry, track: Option<&str>) -> Result<Self> {
         let info = HostInfo::new("Tocco tests", "The Tocco developers", "https://example.org", "1.0")?;
         let instance = PluginInstance::<Handlers>::new(
             |()| Shared { main_thread: std::thread::current().id(), callback_wanted: AtomicBool::new(false) },
             |_| MainThread { track: track.map(|name| name.as_bytes().to_vec()) },
-            &entry,
+            entry,
             PLUGIN_ID,
             &info,
         )
-        .map_err(|e| anyhow!("{e}"))
-        .with_context(|| format!("{} holds no plugin {PLUGIN_ID:?}", file.display()))?;
+        .map_err(|e| anyhow!("{e}"))?;
         Ok(Self {
             instance,
             #[cfg(target_os = "linux")]

@@ -63,7 +63,7 @@ impl Bench {
     /// How many windows the plugin says it dropped.
     fn late(&self) -> i32 {
         let late = |args: &[OscType]| match args {
-            [.., OscType::Int(late)] => *late,
+            [.., OscType::Int(late), OscType::String(_)] => *late,
             _ => panic!("a status without a count: {args:?}"),
         };
         self.receiver.messages("/status").iter().map(|m| late(&m.args)).max().unwrap_or(0)
@@ -126,7 +126,7 @@ fn the_full_messages_say_what_the_design_says() {
             "probs" => assert_eq!(types, "fff"),
             "classes" => assert_eq!(message.args, synthetic::CLASSES.map(|c| OscType::String(c.into()))),
             "status" => {
-                assert_eq!(types, "sffi");
+                assert_eq!(types, "sffis");
                 assert!(
                     matches!(&message.args[0], OscType::String(mode) if mode == "worker" || mode == "audio-thread")
                 );

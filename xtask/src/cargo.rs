@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -86,11 +86,17 @@ pub fn checked(command: &mut Command) -> Result<()> {
 pub struct Echoed {
     /// The lines that started as asked for.
     pub lines: Vec<String>,
-    /// How the command ended.
-    pub status: ExitStatus,
+    /// Whether the command ended well.
+    pub ended_well: bool,
 }
 
 impl Echoed {
+    /// Puts another command's behind.
+    pub fn add(&mut self, other: Self) {
+        self.lines.extend(other.lines);
+        self.ended_well &= other.ended_well;
+    }
+
     /// The sum of the numbers that stand before a word, over all lines.
     pub fn sum(&self, word: &str) -> usize {
         let numbers = self.lines.iter().flat_map(|line| {
@@ -121,7 +127,7 @@ pub fn echo_lines(command: &mut Command, prefix: &str) -> Result<Echoed> {
             lines.push(line);
         }
     }
-    Ok(Echoed { lines, status: child.wait()? })
+    Ok(Echoed { lines, ended_well: child.wait()?.success() })
 }
 
 /// The command as a user would type it.

@@ -82,7 +82,10 @@ fn test(workspace: &Workspace) -> Result<()> {
     // No test may skip itself because a tool is missing: they were all installed above.
     tests.args(["test", "--workspace", "--no-fail-fast"]).env("TOCCO_STRICT", "1").env("TOCCO_PYTHON", &python);
     tests.env("ORT_DYLIB_PATH", library);
-    let results = cargo::echo_lines(&mut tests, "test result:")?;
+    let mut results = cargo::echo_lines(&mut tests, "test result:")?;
+    if let Some(watched) = under_the_realtime_sanitizer(workspace)? {
+        results.add(watched);
+    }
     println!("\nThe closing lines of cargo test again:");
     for line in &results.lines {
         println!("  {line}");
@@ -93,7 +96,23 @@ fn test(workspace: &Workspace) -> Result<()> {
         results.sum("passed"),
         results.sum("failed")
     );
-    results.status.success().then_some(()).context("cargo test failed: the reasons stand above")
+    results.ended_well.then_some(()).context("cargo test failed: the reasons stand above")
+}
+
+/// The tests of the audio thread once more, watched by the realtime sanitizer, where the Rust toolchain brings it.
+fn under_the_realtime_sanitizer(workspace: &Workspace) -> Result<Option<cargo::Echoed>> {
+    let Some(library) = setup::realtime_sanitizer()? else {
+        println!(
+            "SKIPPED: this Rust toolchain brings no realtime sanitizer; the counted allocations above stand alone."
+        );
+        return Ok(None);
+    };
+    println!("\nThe audio thread under the realtime sanitizer:");
+    let mut tests = workspace.cargo();
+    tests.args(["test", "--workspace", "--features", "tocco_tests/rtsan", "--test", "realtime"]);
+    // The sanitizer watches the whole program: one test at a time, so that its report speaks of that test.
+    tests.args(["--", "--test-threads", "1"]).env("RTSAN_ENABLE", "1").env("RTSAN_LIB_PATH", library);
+    cargo::echo_lines(&mut tests, "test result:").map(Some)
 }
 
 fn bench(workspace: &Workspace, arguments: &[&str]) -> Result<()> {

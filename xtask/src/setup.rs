@@ -114,6 +114,19 @@ pub fn python(workspace: &Workspace) -> Result<PathBuf> {
     Ok(interpreter)
 }
 
+/// The realtime sanitizer's library, which the Rust toolchain may bring for this machine.
+///
+/// # Errors
+/// Where rustc can't be asked.
+pub fn realtime_sanitizer() -> Result<Option<PathBuf>> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc).args(["--print", "target-libdir"]).output().context("rustc could not be asked")?;
+    let folder = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+    let Ok(files) = std::fs::read_dir(&folder) else { return Ok(None) };
+    let mut libraries = files.filter_map(|file| file.ok().map(|file| file.path()));
+    Ok(libraries.find(|path| path.to_string_lossy().ends_with("_rt.rtsan.a")))
+}
+
 /// The ONNX Runtime library inside the Python environment, where it is installed.
 pub fn onnx_runtime(workspace: &Workspace) -> Option<PathBuf> {
     let is_library = |path: &Path| {

@@ -158,6 +158,42 @@ fn a_network_slower_than_the_sound_loses_windows_holds_nobody_up_and_is_back_at_
 }
 
 #[test]
+fn a_network_that_sleeps_delays_the_others_by_a_slice_at_most() {
+    let (slow, mut slow_input) = activated();
+    plant(&slow, Sloth(Arc::new(AtomicBool::new(true))));
+    let (quick, mut quick_input) = activated();
+    for instance in [&slow, &quick] {
+        instance.is_member.store(true, Ordering::Relaxed);
+        instance.published.set_placed(Placed::WORKER);
+    }
+    let shared = Shared {
+        members: RwLock::new(vec![Arc::clone(&slow), Arc::clone(&quick)]),
+        revision: AtomicU64::new(1),
+        stop: AtomicBool::new(false),
+    };
+    let mut waits = Vec::new();
+    thread::scope(|scope| {
+        // One thread for both: the worst case.
+        scope.spawn(|| infer(&shared));
+        for _ in 0..40 {
+            for input in [&mut slow_input, &mut quick_input] {
+                input.push(1920, (0..1920).map(|n| (n as f32 * 0.05).sin()));
+            }
+            let start = Instant::now();
+            let before = quick.published.hops.load(Ordering::Relaxed);
+            while quick.published.hops.load(Ordering::Relaxed) == before && start.elapsed() < Duration::from_secs(2) {
+                thread::sleep(Duration::from_millis(1));
+            }
+            waits.push(start.elapsed());
+            thread::sleep(Duration::from_millis(40).saturating_sub(start.elapsed()));
+        }
+        shared.stop.store(true, Ordering::Release);
+    });
+    waits.sort();
+    assert!(waits[20] < Duration::from_millis(60), "{waits:?} until the quick one decided");
+}
+
+#[test]
 fn an_error_that_does_not_come_again_leaves_the_panel_and_a_panic_stays() {
     let shown = |notices: &Notices| notices.inference.clone();
     let mut notices = Notices::default();

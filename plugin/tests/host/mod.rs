@@ -1,4 +1,5 @@
 //! The smallest host: calls the plugin as a wrapper would, without any wrapper's own allocations.
+#![allow(dead_code, reason = "each test takes what it needs")]
 
 use std::time::{Duration, Instant};
 
@@ -80,19 +81,23 @@ impl Host {
         mode: ProcessMode,
     ) -> Self {
         let plugin = Tocco::default();
-        let held = plugin.params();
-        held.deserialize_fields(&[("settings".to_owned(), settings.to_string())].into());
-        for (id, normalized) in params {
-            let map = held.param_map();
-            let (_, pointer, _) = map.iter().find(|(known, ..)| known == id).unwrap();
-            // SAFETY: `held` owns what the pointers of its own map point to.
-            unsafe { pointer._internal_set_normalized_value(*normalized) };
-        }
+        plugin.params().deserialize_fields(&[("settings".to_owned(), settings.to_string())].into());
         let mut host = Self { plugin, block: Block::new(sample_rate), buffer: Buffer::default() };
+        for (id, normalized) in params {
+            host.set(id, *normalized);
+        }
         // SAFETY: the slice is set to a live one before every use.
         unsafe { host.buffer.set_slices(0, |slices| slices.push(&mut [])) };
         host.activate(sample_rate, largest, mode);
         host
+    }
+
+    /// Sets a parameter, as the host's automation would between two blocks.
+    pub fn set(&self, id: &str, normalized: f32) {
+        let held = self.plugin.params();
+        let (_, pointer, _) = held.param_map().into_iter().find(|(known, ..)| known == id).unwrap();
+        // SAFETY: `held` owns what the pointer points to.
+        unsafe { pointer._internal_set_normalized_value(normalized) };
     }
 
     pub fn activate(&mut self, sample_rate: f32, largest: u32, mode: ProcessMode) {

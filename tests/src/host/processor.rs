@@ -49,6 +49,20 @@ pub enum Input {
     Midi([u8; 3]),
 }
 
+/// Under the realtime sanitizer (feature `rtsan`) whatever allocates from the system, locks, waits or does I/O in here
+/// ends the program with a report.
+pub fn watched<T>(is_watched: bool, process: impl FnOnce() -> T) -> T {
+    if !(cfg!(feature = "rtsan") && is_watched) {
+        return process();
+    }
+    #[cfg(feature = "rtsan")]
+    rtsan_standalone::realtime_enter();
+    let result = process();
+    #[cfg(feature = "rtsan")]
+    rtsan_standalone::realtime_exit();
+    result
+}
+
 /// The audio thread's half of an instance.
 pub struct Processor {
     started: StartedPluginAudioProcessor<Handlers>,
@@ -56,10 +70,16 @@ pub struct Processor {
     outputs: AudioPorts,
     /// The plugin gets its own copy of the input, as a host gives it.
     scratch: Vec<Vec<f32>>,
+    incoming: EventBuffer,
     events: EventBuffer,
     position: u64,
     /// Whether the host's transport runs.
     pub playing: bool,
+    /// How often the system's allocator was called while the plugin processed, where the plugin is
+    /// [inside this program](super::Host::inside): one from a file has an allocator of its own.
+    pub system_calls: u64,
+    /// Whether the realtime sanitizer watches, where it is built in.
+    pub is_watched: bool,
 }
 
 impl Processor {
@@ -69,9 +89,12 @@ impl Processor {
             inputs: AudioPorts::with_capacity(channels, 1),
             outputs: AudioPorts::with_capacity(channels, 1),
             scratch: vec![vec![0.0; largest]; channels],
+            incoming: EventBuffer::with_capacity(64),
             events: EventBuffer::with_capacity(256),
             position: 0,
             playing: true,
+            system_calls: 0,
+            is_watched: false,
         }
     }
 
@@ -95,11 +118,13 @@ impl Processor {
         for (scratch, channel) in self.scratch.iter_mut().zip(input) {
             scratch[..frames].copy_from_slice(channel);
         }
-        let mut incoming = EventBuffer::new();
+        self.incoming.clear();
         for event in events {
             match event {
-                Input::Parameter(id, value) => incoming.push(&ParamValueEvent::new(0, *id, Pckn::match_all(), *value)),
-                Input::Midi(bytes) => incoming.push(&MidiEvent::new(0, 0, *bytes)),
+                Input::Parameter(id, value) => {
+                    self.incoming.push(&ParamValueEvent::new(0, *id, Pckn::match_all(), *value));
+                }
+                Input::Midi(bytes) => self.incoming.push(&MidiEvent::new(0, 0, *bytes)),
             }
         }
         let transport = self.transport();
@@ -114,16 +139,14 @@ impl Processor {
             channels: AudioPortBufferType::f32_output_only(output.iter_mut().map(|channel| &mut channel[..frames])),
         }]);
         self.events.clear();
-        self.started
-            .process(
-                &audio_in,
-                &mut audio_out,
-                &incoming.as_input(),
-                &mut self.events.as_output(),
-                Some(self.position),
-                Some(&transport),
-            )
-            .map_err(|e| anyhow!("{e}"))?;
+        let (incoming, mut outgoing) = (self.incoming.as_input(), self.events.as_output());
+        let before = tocco_plugin::pool::system_calls();
+        let outcome = watched(self.is_watched, || {
+            let (position, transport) = (Some(self.position), Some(&transport));
+            self.started.process(&audio_in, &mut audio_out, &incoming, &mut outgoing, position, transport)
+        });
+        self.system_calls += tocco_plugin::pool::system_calls() - before;
+        outcome.map_err(|e| anyhow!("{e}"))?;
         let emitted = self.emitted(frames)?;
         self.position += frames as u64;
         Ok(emitted)
