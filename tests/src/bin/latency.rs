@@ -1,41 +1,49 @@
 //! Measures the figures of `docs/latency.md` on this machine.
 //!
-//! `cargo run -p tocco_tests --bin latency -- MANIFEST.csv`: the manifest is that of the shipped technique model
-//! (see `models/library`), whose held-out recordings are played.
+//! `latency TECHNIQUES.csv INSTRUMENTS.csv`: the manifests are those of the shipped models (see `models/library`); their
+//! held-out recordings are played, in real time: it takes a quarter of an hour.
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use tocco_models::{Model, Policy, Smoothing, library};
 use tocco_tests::latency::{
-    Notes, RATE, RunIn, Setup, Totals, clicks, cut, held_out, known, measure, report, sequence, terms,
+    Heard, Notes, RATE, RunIn, Setup, Totals, clicks, cut, held_out, known, measure, report, sequence, terms,
 };
 use tocco_tests::synthetic;
 
+/// More classes than this are shown as one.
+const MOST_ROWS: usize = 4;
+
 fn main() -> Result<()> {
-    let manifest = std::env::args().nth(1).context("Usage: latency MANIFEST.csv")?;
+    let usage = "Usage: latency TECHNIQUES.csv INSTRUMENTS.csv";
+    let manifests: Vec<String> = std::env::args().skip(1).collect();
+    let [techniques, instruments] = &manifests[..] else { bail!(usage) };
     for rate in [RATE, 44_100.0] {
         println!("{}", report::terms(rate, &terms(rate)?));
     }
     println!("## Clicks, a network that answers at once\n");
     show(&synthetic::at_once()?, &clicks(100), &Setup::ALL)?;
-    let (_, model) = library::all().into_iter().find(|(name, _)| *name == "techniques").context("no techniques")?;
-    let files = held_out(Path::new(&manifest))?;
-    let cuts = files.iter().map(|(file, class)| cut(file, class)).collect::<Result<Vec<_>>>()?;
-    let cuts: Vec<_> = cuts.into_iter().flatten().collect();
-    let (alone, straight) = (sequence(&cuts, true), sequence(&cuts, false));
-    println!("## Onset to decision by policy\n");
-    by_policy(model, "after silence", &alone)?;
-    by_policy(
-        model,
-        "after silence, counted from where the note comes within 20 dB of its loudest",
-        &alone.clone().when_loud(),
-    )?;
-    by_policy(model, "after the other class", &straight)?;
-    println!("## {} held-out notes, each out of silence\n", cuts.len());
-    show(model, &alone, &Setup::ALL)?;
-    println!("## The same, each straight on one of another class\n");
-    show(model, &straight, &[Setup { run_in: RunIn::AudioThread, block: 512 }])
+    for (model, manifest, most) in [("techniques", techniques, usize::MAX), ("instruments", instruments, 4)] {
+        let (_, bytes) = library::all().into_iter().find(|(name, _)| *name == model).context(model)?;
+        let files = held_out(Path::new(manifest), most)?;
+        let cuts = files.iter().map(|(file, class)| cut(file, class)).collect::<Result<Vec<_>>>()?;
+        let cuts: Vec<_> = cuts.into_iter().flatten().collect();
+        println!("## {model}: {} held-out notes\n", cuts.len());
+        real(bytes, &sequence(&cuts, true), &sequence(&cuts, false))?;
+    }
+    Ok(())
+}
+
+/// The same notes out of silence, and each straight on one of another class.
+fn real(model: &[u8], alone: &Notes, straight: &Notes) -> Result<()> {
+    by_policy(model, "after silence", alone)?;
+    by_policy(model, "after silence, from 20 dB under the loudest on", &alone.clone().when_loud())?;
+    by_policy(model, "after the other class", straight)?;
+    println!("### Out of silence\n");
+    show(model, alone, &Setup::ALL)?;
+    println!("### Straight on another class\n");
+    show(model, straight, &[Setup { run_in: RunIn::AudioThread, block: 512 }])
 }
 
 /// What a player gains with other settings, and what it costs.
@@ -53,10 +61,16 @@ fn by_policy(model: &[u8], what: &str, notes: &Notes) -> Result<()> {
         ("minimum duration 60 ms", Policy { min_duration_ms: 60.0, ..default }),
         ("smoothing off, minimum confidence 0.8", Policy { min_confidence: 0.8, ..average(0.0) }),
     ] {
-        print!("{}", report::decisions(name, notes, &known(model, &notes.sound, RATE, &policy)?, &classes));
+        let decided: Vec<_> = known(model, &notes.sound, RATE, &policy)?.into_iter().map(Heard::decided).collect();
+        print!("{}", report::decisions(name, &few(Totals::of(notes, &decided, &classes), &classes)));
     }
     println!();
     Ok(())
+}
+
+/// Many classes as one.
+fn few(totals: Totals, classes: &[String]) -> Totals {
+    if classes.len() > MOST_ROWS { totals.pooled("all") } else { totals }
 }
 
 /// One setup after the other, so that none disturbs another.
@@ -67,7 +81,7 @@ fn show(model: &[u8], notes: &Notes, setups: &[Setup]) -> Result<()> {
         for heard in measure(&[setup], model, notes, &decisions) {
             let heard = heard?;
             println!("{}", report::transport(setup, &heard));
-            println!("{}", report::totals(&Totals::of(notes, &heard, &classes)));
+            println!("{}", report::totals(&few(Totals::of(notes, &heard, &classes), &classes)));
         }
     }
     Ok(())

@@ -143,12 +143,12 @@ pub fn clicks(count: usize) -> Notes {
     row.with_tail()
 }
 
-/// The recordings of a manifest (`tocco prepare`) that its model was not trained on: files and classes, without
-/// `none`, the classes taking turns.
+/// Recordings of a manifest (`tocco prepare`) that its model was not trained on: files and classes, without `none`, the
+/// classes taking turns, at most so many of each.
 ///
 /// # Errors
 /// Where it can't be read or is no manifest.
-pub fn held_out(manifest: &Path) -> Result<Vec<(PathBuf, String)>> {
+pub fn held_out(manifest: &Path, most: usize) -> Result<Vec<(PathBuf, String)>> {
     let text = std::fs::read_to_string(manifest).with_context(|| format!("{} can't be read", manifest.display()))?;
     let mut lines = text.lines().map(|line| line.split(',').collect::<Vec<_>>());
     let head = lines.next().unwrap_or_default();
@@ -160,7 +160,7 @@ pub fn held_out(manifest: &Path) -> Result<Vec<(PathBuf, String)>> {
         .filter_map(|row| Some((folder.join(row.get(path)?), (*row.get(label)?).to_owned())))
         .collect();
     rows.sort_by(|a, b| (&a.1, &a.0).cmp(&(&b.1, &b.0)));
-    Ok(in_turns(&rows))
+    Ok(in_turns(&rows, most))
 }
 
 /// Every `nth` recording of the double bass beside the repository: files and classes, the classes taking turns.
@@ -176,17 +176,18 @@ pub fn double_bass(data: &Path, nth: usize) -> Result<Vec<(PathBuf, String)>> {
         files.sort();
         rows.extend(files.into_iter().step_by(nth.max(1)).map(|file| (file, class.to_owned())));
     }
-    Ok(in_turns(&rows))
+    Ok(in_turns(&rows, usize::MAX))
 }
 
-/// Sorted rows, one of each class at a time, so that each note follows one of another class.
-fn in_turns(rows: &[(PathBuf, String)]) -> Vec<(PathBuf, String)> {
+/// Of sorted rows, one of each class at a time, so that each note follows one of another class: as many of each as there
+/// are of the rarest, but at most so many, evenly chosen.
+fn in_turns(rows: &[(PathBuf, String)], most: usize) -> Vec<(PathBuf, String)> {
     let mut classes: Vec<&String> = rows.iter().map(|row| &row.1).collect();
     classes.dedup();
     let of_class = |class: &String| -> Vec<_> { rows.iter().filter(|row| row.1 == *class).collect() };
     let columns: Vec<Vec<_>> = classes.into_iter().map(of_class).collect();
-    let shortest = columns.iter().map(Vec::len).min().unwrap_or(0);
-    (0..shortest).flat_map(|i| columns.iter().map(move |column| column[i].clone())).collect()
+    let turns = columns.iter().map(Vec::len).min().unwrap_or(0).min(most);
+    (0..turns).flat_map(|i| columns.iter().map(move |column| column[i * column.len() / turns].clone())).collect()
 }
 
 /// First sample of the first millisecond within so many dB of the loudest 10 ms.

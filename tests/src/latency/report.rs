@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Heard, Known, Notes, Setup, Spread, Term, Totals, table};
+use super::{Heard, Setup, Spread, Term, Totals, table};
 
 /// The terms of the synthetic model, computed and measured.
 #[must_use]
@@ -28,20 +28,19 @@ pub fn transport(setup: Setup, heard: &[Heard]) -> String {
     format!("Transport, {}, blocks of {}\n{}", setup.run_in.name(), setup.block, table(&rows))
 }
 
-/// From onsets to decisions, and how often the decision changes where one change is right.
+/// From onsets to decisions with one policy, a line a class.
 #[must_use]
-pub fn decisions(name: &str, notes: &Notes, known: &[Known], classes: &[String]) -> String {
-    let heard: Vec<Heard> = known.iter().copied().map(Heard::decided).collect();
-    let totals = Totals::of(notes, &heard, classes);
+pub fn decisions(policy: &str, totals: &Totals) -> String {
     let mut text = String::new();
     for (class, values) in &totals.decision {
         let Some(Spread { count, min, median, p90, max, .. }) = Spread::of(values.iter().map(|s| 1000.0 * s)) else {
             continue;
         };
         let (missed, wrong) = (totals.missed[class], totals.wrong_first[class]);
+        // Writing into a string can't fail.
         let _ = writeln!(
             text,
-            "| {name} | {class} | {count} | {min:.0} | {median:.0} | {p90:.0} | {max:.0} | {missed} | {wrong} |"
+            "| {policy} | {class} | {count} | {min:.0} | {median:.0} | {p90:.0} | {max:.0} | {missed} | {wrong} |"
         );
     }
     text
