@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn onsets_are_found_to_the_millisecond() {
         let mut sound = vec![1e-4; 4800];
-        sound.extend((0..9600).map(|i| 0.3 * (f64::from(i) * 0.05).sin() as f32));
+        sound.extend((0..9600_u16).map(|i| 0.3 * (f32::from(i) * 0.05).sin()));
         let found = onset(&sound, ONSET_DB).unwrap();
         assert!((4800 - STEP..=4800 + STEP).contains(&found), "{found}");
         assert_eq!(onset(&[0.0; 4800], ONSET_DB), None);
