@@ -23,25 +23,29 @@ fn main() -> Result<()> {
         println!("{}", report::terms(rate, &terms(rate)?));
     }
     println!("## Clicks, a network that answers at once\n");
-    show(&synthetic::at_once()?, &clicks(100), &Setup::ALL)?;
-    for (model, manifest, most) in [("techniques", techniques, usize::MAX), ("instruments", instruments, 4)] {
+    show(&synthetic::at_once()?, &clicks(60), &Setup::ALL)?;
+    let [_, audio_thread, _, worker] = Setup::ALL;
+    for (model, manifest, most, setups) in [
+        ("techniques", techniques, usize::MAX, &Setup::ALL[..]),
+        ("instruments", instruments, 4, &[audio_thread, worker]),
+    ] {
         let (_, bytes) = library::all().into_iter().find(|(name, _)| *name == model).context(model)?;
         let files = held_out(Path::new(manifest), most)?;
         let cuts = files.iter().map(|(file, class)| cut(file, class)).collect::<Result<Vec<_>>>()?;
         let cuts: Vec<_> = cuts.into_iter().flatten().collect();
         println!("## {model}: {} held-out notes\n", cuts.len());
-        real(bytes, &sequence(&cuts, true), &sequence(&cuts, false))?;
+        real(bytes, &sequence(&cuts, true), &sequence(&cuts, false), setups)?;
     }
     Ok(())
 }
 
 /// The same notes out of silence, and each straight on one of another class.
-fn real(model: &[u8], alone: &Notes, straight: &Notes) -> Result<()> {
+fn real(model: &[u8], alone: &Notes, straight: &Notes, setups: &[Setup]) -> Result<()> {
     by_policy(model, "after silence", alone)?;
     by_policy(model, "after silence, from 20 dB under the loudest on", &alone.clone().when_loud())?;
     by_policy(model, "after the other class", straight)?;
     println!("### Out of silence\n");
-    show(model, alone, &Setup::ALL)?;
+    show(model, alone, setups)?;
     println!("### Straight on another class\n");
     show(model, straight, &[Setup { run_in: RunIn::AudioThread, block: 512 }])
 }

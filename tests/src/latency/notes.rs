@@ -16,8 +16,9 @@ const LOUD_DB: f64 = -20.0;
 const STEP: usize = 48;
 /// Levels over which the loudest moment is measured.
 const LOUD_STEPS: usize = 10;
-/// So much of a note is played, from its onset on, in samples: 0.7 s.
-const HELD: usize = 33_600;
+/// So much of a note is played, from its onset on, in samples: 0.7 s, and a third of a hop of 20 ms, so that onsets in a
+/// row lie anywhere in a hop.
+const HELD: usize = 33_931;
 /// Between two notes that are to stand alone, in samples: 0.4 s, twice the gate's hold.
 const REST: usize = 19_200;
 /// Fade at a cut, in samples.
