@@ -35,6 +35,8 @@ const GATES: u8 = 20;
 /// blocks a decision falls on a block's first sample and waits for all of it.
 const FIRST_BLOCK: usize = 63;
 
+/// A block that comes so much too late is no play of the scheduler any more.
+const STALL: Duration = Duration::from_millis(50);
 /// How often the plugin is asked to run where it is to.
 const ATTEMPTS: usize = 40;
 
@@ -251,7 +253,7 @@ type Delivered = Vec<(u64, Instant)>;
 fn stream(mut processor: Processor, sound: &[f32], block: usize) -> Result<(Processor, Vec<Emitted>, Delivered)> {
     let mut output = vec![vec![0.0; block]; 2];
     let (mut emitted, mut delivered, mut rest) = (Vec::new(), Vec::new(), sound);
-    let start = Instant::now();
+    let mut start = Instant::now();
     while !rest.is_empty() {
         let length = if delivered.is_empty() { FIRST_BLOCK.min(block) } else { block }.min(rest.len());
         let (now, later) = rest.split_at(length);
@@ -259,7 +261,12 @@ fn stream(mut processor: Processor, sound: &[f32], block: usize) -> Result<(Proc
         let end = processor.position() + length as u64;
         // Delivered when its last sample has been played, as by a sound card.
         let due = start + Duration::from_secs_f64(end as f64 / RATE);
-        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        let wait = due.saturating_duration_since(Instant::now());
+        std::thread::sleep(wait);
+        // After a stall it does not catch up, as a sound card would not.
+        if due.elapsed() > STALL {
+            start = Instant::now() - Duration::from_secs_f64(end as f64 / RATE);
+        }
         delivered.push((end, Instant::now()));
         emitted.extend(processor.process(&[now, now], &mut output, &[])?);
     }
