@@ -81,6 +81,35 @@ impl Policy {
             Smoothing::Leaky { sensitivity } => within("the sensitivity", sensitivity, 0.001, 1.0),
         }
     }
+
+    /// How many hops longer a class takes because of the smoothing, and because of the minimum duration, where the
+    /// network goes over from certainty about another class to certainty about this one. Where a high minimum
+    /// confidence lets the other class fall to `none` first, it may be less. `threshold` is the probability from which
+    /// the class counts as present (`instruments`); absent where one class holds at a time.
+    pub(crate) fn extra_hops(&self, hop_ms: f32, threshold: Option<f32>) -> (f64, f64) {
+        // With the share `y` of the new class, that of the old one is `1 - y`.
+        let wanted = match threshold {
+            Some(threshold) => threshold,
+            None => self.min_confidence.max(0.5 + 0.5 * self.hysteresis),
+        };
+        // Figures like 0.55 * 20 hops lie beside a whole number by rounding alone.
+        let hops = |exact: f64| (exact - 1e-4).ceil().max(1.0);
+        let smoothing = match self.smoothing {
+            Smoothing::MovingAverage { ms } => {
+                let length = f64::from(smooth::mean_hops(ms, hop_ms));
+                // One class of two equally strong ones has no lead yet.
+                let lead = if threshold.is_none() { (0.5 * length).floor() + 1.0 } else { 1.0 };
+                hops(f64::from(wanted) * length).max(lead).min(length)
+            }
+            Smoothing::Leaky { sensitivity } if sensitivity < 1.0 => {
+                // What is left of the old class after n hops is `(1 - sensitivity)^n`, and never nothing.
+                let left = f64::from(1.0 - wanted).max(f64::from(f32::EPSILON));
+                hops(left.ln() / f64::from(1.0 - sensitivity).ln())
+            }
+            Smoothing::Leaky { .. } => 1.0,
+        };
+        (smoothing - 1.0, f64::from(choice::hops(self.min_duration_ms, hop_ms)) - 1.0)
+    }
 }
 
 /// What holds after one hop. `posterior` is smoothed, one number a class in the card's order; while the gate

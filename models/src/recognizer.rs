@@ -3,34 +3,12 @@
 use std::sync::Arc;
 
 use crate::card::{Card, NetworkKind, Task};
-use crate::decision::{Decider, Decision, Gate, Policy, Smoothing};
+use crate::decision::{Decider, Decision, Gate, Policy};
 use crate::error::{Error, Result};
 use crate::frontend::LogMel;
+use crate::latency::Latency;
 use crate::model::{Model, Runner, input_size};
 use crate::resampler::Resampler;
-
-/// What makes a decision late, term by term, in seconds of sound.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Latency {
-    /// Delay of the resampler and the wait for its chunk.
-    pub resampler: f64,
-    /// From the middle of the analysis window to its end.
-    pub window: f64,
-    /// The longest wait for the next decision.
-    pub hop: f64,
-    /// Half of the smoothing's length.
-    pub smoothing: f64,
-    /// The minimum duration.
-    pub min_duration: f64,
-}
-
-impl Latency {
-    /// The sum of all terms.
-    #[must_use]
-    pub fn total(&self) -> f64 {
-        self.resampler + self.window + self.hop + self.smoothing + self.min_duration
-    }
-}
 
 /// Recognises a mono stream.
 pub struct Recognizer {
@@ -136,29 +114,7 @@ impl Recognizer {
     /// What makes a decision late, with the policy as it is.
     #[must_use]
     pub fn latency(&self) -> Latency {
-        let card = &self.listener.card;
-        let seconds = |samples: usize| samples as f64 / f64::from(card.sample_rate);
-        let half_window = match &card.network {
-            NetworkKind::Audio { samples, .. } => *samples,
-            _ => card.frontend.as_ref().map_or(0, |f| f.window),
-        } as f64
-            / 2.0;
-        let policy = &self.listener.policy;
-        let smoothing_ms = match policy.smoothing {
-            Smoothing::MovingAverage { ms } => f64::from(ms) / 2.0,
-            // The time in which a leaky integrator covers half of a step.
-            Smoothing::Leaky { sensitivity } if sensitivity < 1.0 => {
-                seconds(card.hop()) * 1000.0 * 0.5_f64.ln() / (1.0 - f64::from(sensitivity)).ln()
-            }
-            Smoothing::Leaky { .. } => 0.0,
-        };
-        Latency {
-            resampler: self.resampler.delay_s() + self.resampler.chunk_s(),
-            window: half_window / f64::from(card.sample_rate),
-            hop: seconds(card.hop()),
-            smoothing: smoothing_ms / 1000.0,
-            min_duration: f64::from(policy.min_duration_ms) / 1000.0,
-        }
+        Latency::new(&self.listener.card, &self.resampler, &self.listener.policy)
     }
 
     /// The model's card.

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use ringbuf::traits::{Producer, Split};
+use ringbuf::traits::{Observer, Producer, Split};
 use ringbuf::{HeapCons, HeapProd, HeapRb};
 use tocco_models::{Card, ClassSet, Decision, NetworkKind, Policy, Recognizer, Task};
 
+use crate::latency::Terms;
 use crate::midi::{Due, Message, MidiMap};
 use crate::mode::{Mode, Placed};
 use crate::pool::Share;
@@ -142,6 +143,8 @@ impl Engine {
         self.hearing = Some(Hearing { sound, base: 0 });
         self.sample_rate = sample_rate;
         self.largest_block = largest_block;
+        // The latency has the block in it.
+        self.told = None;
         self.load = Load::default();
         Ends { midi: midi_out }
     }
@@ -209,6 +212,12 @@ impl Engine {
     #[must_use]
     pub fn is_waiting(&self) -> bool {
         self.hearing.as_ref().is_some_and(|hearing| hearing.sound.backlog() > 0 || hearing.sound.is_reset())
+    }
+
+    /// Whether anything waits for the network thread.
+    #[must_use]
+    pub fn has_reports(&self) -> bool {
+        !self.outlet.reports.is_empty()
     }
 
     fn position(&self) -> u64 {
@@ -295,7 +304,8 @@ impl Engine {
                 recognizer.set_policy(&controls.policy);
             }
             self.told = Some((controls.policy, mode));
-            self.outlet.published.latency_ms.set(latency_ms(recognizer, mode, self.largest_block, self.sample_rate));
+            let terms = Terms::new(&recognizer.latency(), mode, self.largest_block, self.sample_rate);
+            self.outlet.published.latency.set(&terms);
         }
         if self.outlet.midi_was_on && !controls.midi_on {
             self.outlet.send(self.position(), Message::Release);
@@ -331,14 +341,6 @@ fn hops(recognizer: &Recognizer, samples: u64, sample_rate: f64) -> u64 {
 fn hop_samples(recognizer: &Recognizer, sample_rate: f64) -> f64 {
     let card = recognizer.card();
     card.hop() as f64 * sample_rate / f64::from(card.sample_rate)
-}
-
-/// From a sound to the message about it, in ms: what the recognizer needs, and in worker mode the wait for the
-/// thread and for the next block.
-#[expect(clippy::cast_possible_truncation, reason = "milliseconds for the eye")]
-fn latency_ms(recognizer: &Recognizer, mode: Mode, largest_block: usize, sample_rate: f64) -> f32 {
-    let mode_s = if mode == Mode::Worker { 0.001 + largest_block as f64 / sample_rate.max(1.0) } else { 0.0 };
-    ((recognizer.latency().total() + mode_s) * 1000.0) as f32
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some seconds of sound at most")]

@@ -18,6 +18,7 @@ mod audio;
 mod editor;
 mod inference;
 mod instance;
+mod latency;
 mod loader;
 mod midi;
 pub mod mode;

@@ -112,7 +112,7 @@ impl Sender {
             self.placed = Some(placed);
             self.status_sent = Some(now);
             let late = published.late_windows.load(Ordering::Relaxed);
-            let (latency_ms, load) = (published.latency_ms.get(), published.load.get());
+            let (latency_ms, load) = (published.latency.get().osc(), published.load.get());
             let bytes = osc::status(&self.name, placed.mode.name(), latency_ms, load, late, &published.reason());
             self.datagram(&bytes);
         }

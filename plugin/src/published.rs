@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tocco_models::{Decision, MAX_CLASSES};
 
+use crate::latency::SharedTerms;
 use crate::mode::{Mode, Placed};
 
 /// An `f32` that threads share.
@@ -47,8 +48,8 @@ pub struct Published {
     pub level_dbfs: AtomicF32,
     /// Whether the gate is open.
     pub gate_open: AtomicBool,
-    /// From sound to decision, in ms: the sum of the recognizer's terms and of the mode's.
-    pub latency_ms: AtomicF32,
+    /// From a sound to the messages about it, term by term.
+    pub latency: SharedTerms,
     /// Share of one core that recognising took lately.
     pub load: AtomicF32,
     /// Decision hops that were dropped because the machine was too slow.
@@ -76,7 +77,7 @@ impl Default for Published {
             confidence: AtomicF32::default(),
             level_dbfs: AtomicF32::default(),
             gate_open: AtomicBool::default(),
-            latency_ms: AtomicF32::default(),
+            latency: SharedTerms::default(),
             load: AtomicF32::default(),
             late_windows: AtomicU64::default(),
             sample_rate: AtomicF32::default(),

@@ -6,8 +6,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, RwLock, Weak};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, Mutex, OnceLock, RwLock, Weak};
+use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use crate::inference::Engine;
@@ -17,13 +17,13 @@ use crate::mode::Mode;
 use crate::network;
 
 /// How often the inference threads look while anything plays.
-const BUSY: Duration = Duration::from_millis(1);
+pub const BUSY: Duration = Duration::from_millis(1);
 /// How often they look while nothing does: the most that the first note after a silence waits.
 const IDLE: Duration = Duration::from_millis(10);
 /// So long after the last sound they count as idle.
 const LINGER: Duration = Duration::from_secs(2);
 /// How often the network thread looks.
-const NETWORK: Duration = Duration::from_millis(1);
+pub const NETWORK: Duration = Duration::from_millis(1);
 /// How often the loader looks for changed settings.
 const LOADER: Duration = Duration::from_millis(30);
 /// Instances are many, cores few: more threads than this only take turns.
@@ -41,6 +41,8 @@ pub struct Shared {
     /// Moves whenever an instance joins or leaves.
     revision: AtomicU64,
     stop: AtomicBool,
+    /// The network thread, once it runs.
+    network: OnceLock<Thread>,
 }
 
 /// An instance's place among the members; dropping it is leaving.
@@ -91,6 +93,7 @@ impl Service {
             members: RwLock::new(Vec::new()),
             revision: AtomicU64::new(1),
             stop: AtomicBool::new(false),
+            network: OnceLock::new(),
         });
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let mut threads = Vec::new();
@@ -146,17 +149,24 @@ impl Shared {
 fn infer(shared: &Shared) {
     let mut last_sound = Instant::now();
     shared.repeat(|members| {
+        let mut has_news = false;
         for instance in members {
-            if instance.published.mode() == Mode::Worker && recognise(instance) {
+            if instance.published.mode() == Mode::Worker && recognise(instance, &mut has_news) {
                 last_sound = Instant::now();
             }
+        }
+        // Spares what was said here the wait for the network thread's next look. The audio thread wakes nobody: what
+        // it says waits.
+        if has_news && let Some(network) = shared.network.get() {
+            network.unpark();
         }
         if last_sound.elapsed() < LINGER { BUSY } else { IDLE }
     });
 }
 
-/// Recognises what waits in one instance, unless another thread does; answers whether anything did.
-fn recognise(instance: &Instance) -> bool {
+/// Recognises what waits in one instance, unless another thread does; answers whether anything did, and notes whether
+/// there is something to send.
+fn recognise(instance: &Instance, has_news: &mut bool) -> bool {
     let Some(mut engine) = instance.engine.try_lock() else { return true };
     // Under the lock, mode and membership hold still until this round is over.
     let is_mine = instance.published.mode() == Mode::Worker && instance.is_member.load(Ordering::Acquire);
@@ -164,6 +174,7 @@ fn recognise(instance: &Instance) -> bool {
         return false;
     }
     guarded(instance, &mut engine, |engine| engine.drain(&instance.controls(), Mode::Worker));
+    *has_news |= engine.has_reports();
     true
 }
 
@@ -218,6 +229,8 @@ pub fn guarded_live(
 }
 
 fn send(shared: &Shared) {
+    // Set once: there is one network thread.
+    let _ = shared.network.set(thread::current());
     let mut names = crate::osc::Names::default();
     let mut known = Vec::new();
     shared.repeat(|members| {

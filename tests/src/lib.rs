@@ -6,6 +6,7 @@ pub mod demo;
 #[cfg(target_os = "linux")]
 pub mod display;
 pub mod host;
+pub mod latency;
 pub mod locate;
 pub mod osc;
 pub mod phrase;

@@ -42,7 +42,7 @@ impl Phrase {
     /// Names the file that can't be read.
     pub fn load(folder: &Path) -> Result<Self> {
         let (flac, csv) = (folder.join("phrase.flac"), folder.join("phrase.csv"));
-        let (samples, rate) = decode_flac(&flac).with_context(|| format!("{} can't be decoded", flac.display()))?;
+        let (samples, rate) = decode(&flac)?;
         let text = std::fs::read_to_string(&csv).with_context(|| format!("{} can't be read", csv.display()))?;
         let truth = parse_truth(&text).with_context(|| format!("{} is no truth", csv.display()))?;
         Ok(Self { samples, rate, truth })
@@ -97,10 +97,18 @@ fn parse_truth(text: &str) -> Result<Vec<Stretch>> {
     Ok(truth)
 }
 
-fn decode_flac(path: &Path) -> Result<(Vec<f32>, u32)> {
+/// The samples of a mono recording (FLAC, WAV or Ogg Vorbis), and its rate in Hz.
+///
+/// # Errors
+/// Names the file that can't be decoded.
+pub fn decode(path: &Path) -> Result<(Vec<f32>, u32)> {
+    decode_mono(path).with_context(|| format!("{} can't be decoded", path.display()))
+}
+
+fn decode_mono(path: &Path) -> Result<(Vec<f32>, u32)> {
     let stream = MediaSourceStream::new(Box::new(File::open(path)?), MediaSourceStreamOptions::default());
     let mut format = symphonia::default::get_probe().probe(
-        Hint::new().with_extension("flac"),
+        Hint::new().with_extension(&path.extension().unwrap_or_default().to_string_lossy()),
         stream,
         FormatOptions::default(),
         MetadataOptions::default(),

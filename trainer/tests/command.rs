@@ -290,6 +290,13 @@ fn inspect_shows_card_size_cost_and_latency() {
     for part in ["high, low, none", "24000 Hz", "stream: 2 frames a step", "Gemm 1", "µs a step", "latency"] {
         assert!(text.contains(part), "«{part}» is missing in {text}");
     }
+    for rate in ["48000", "44100"] {
+        let line = text.lines().find(|line| line.contains(&format!(" ms at {rate} Hz: "))).unwrap();
+        let numbers: Vec<f64> = line.split([' ', ',']).filter_map(|word| word.parse().ok()).collect();
+        // The sum, the rate, then the terms: rounded to a tenth each.
+        assert!(numbers.len() == 8 && numbers[0] > 40.0, "{line}");
+        assert!((numbers[2..].iter().sum::<f64>() - numbers[0]).abs() < 0.4, "{line}");
+    }
     let card: serde_json::Value = serde_json::from_str(&tocco!("inspect", model, "--json").ok().out).unwrap();
     assert_eq!(card["classes"][2], "none");
 }

@@ -19,6 +19,11 @@ pub struct Smoother {
     output: Vec<f32>,
 }
 
+/// Over how many hops a moving average of `ms` milliseconds goes.
+pub(super) fn mean_hops(ms: f32, hop_ms: f32) -> u32 {
+    hops(ms, hop_ms).min(MOST_HOPS)
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Mode {
     Mean { hops: u32 },
@@ -28,7 +33,7 @@ enum Mode {
 impl Mode {
     fn new(smoothing: Smoothing, hop_ms: f32) -> Self {
         match smoothing {
-            Smoothing::MovingAverage { ms } => Self::Mean { hops: hops(ms, hop_ms).min(MOST_HOPS) },
+            Smoothing::MovingAverage { ms } => Self::Mean { hops: mean_hops(ms, hop_ms) },
             Smoothing::Leaky { sensitivity } => Self::Leaky { sensitivity },
         }
     }

@@ -40,8 +40,10 @@ pub fn show(ui: &mut Ui, instance: &Instance, snapshot: &Snapshot, midi_seen: &m
             .on_hover_text("Decisions dropped because the machine was too slow; the newest sound goes first.");
         ui.label(RichText::new(format!("load {:.1} %", 100.0 * published.load.get())).color(theme::DIM))
             .on_hover_text("Share of one core that recognising takes");
-        ui.label(RichText::new(format!("latency {:.0} ms", published.latency_ms.get())).color(theme::DIM))
-            .on_hover_text("From a sound to the message about it. The sound itself is not delayed.");
+        let terms = published.latency.get();
+        let sums = format!("latency {:.0} ms, OSC {:.0} ms", terms.midi(), terms.osc());
+        ui.label(RichText::new(sums).color(theme::DIM))
+            .on_hover_ui(|ui| _ = ui.label(RichText::new(terms.text()).monospace()));
         let rate = published.sample_rate.get();
         if rate > 0.0 {
             ui.label(RichText::new(format!("{:.1} kHz", rate / 1000.0)).color(theme::DIM));

@@ -203,7 +203,7 @@ fn the_latency_is_that_of_the_mode() {
     let mut rig = rig(FOLLOW);
     let mut latency_in = |mode| {
         rig.engine.drain(&CONTROLS(true), mode).unwrap();
-        f64::from(rig.published.latency_ms.get())
+        f64::from(rig.published.latency.get().midi())
     };
     let (worker, offline, again) = (latency_in(Mode::Worker), latency_in(Mode::Offline), latency_in(Mode::Worker));
     let wait_ms = 1.0 + 1000.0 * BLOCK as f64 / RATE;

@@ -43,6 +43,15 @@ impl Runner for Sloth {
     }
 }
 
+fn shared(members: Vec<Arc<Instance>>) -> Shared {
+    Shared {
+        members: RwLock::new(members),
+        revision: AtomicU64::new(1),
+        stop: AtomicBool::new(false),
+        network: OnceLock::new(),
+    }
+}
+
 fn activated() -> (Arc<Instance>, SoundInput) {
     let (instance, input, _) = connected();
     (instance, input)
@@ -108,11 +117,7 @@ fn a_network_slower_than_the_sound_loses_windows_holds_nobody_up_and_is_back_at_
     plant(&instance, Sloth(Arc::clone(&is_slow)));
     instance.is_member.store(true, Ordering::Relaxed);
     instance.published.set_placed(Placed::WORKER);
-    let shared = Shared {
-        members: RwLock::new(vec![Arc::clone(&instance)]),
-        revision: AtomicU64::new(1),
-        stop: AtomicBool::new(false),
-    };
+    let shared = shared(vec![Arc::clone(&instance)]);
     let late = || instance.published.late_windows.load(Ordering::Relaxed);
     let mut longest = [Duration::ZERO; 5];
     let mut backlogs = [0; 5];
@@ -166,11 +171,7 @@ fn a_network_that_sleeps_delays_the_others_by_a_slice_at_most() {
         instance.is_member.store(true, Ordering::Relaxed);
         instance.published.set_placed(Placed::WORKER);
     }
-    let shared = Shared {
-        members: RwLock::new(vec![Arc::clone(&slow), Arc::clone(&quick)]),
-        revision: AtomicU64::new(1),
-        stop: AtomicBool::new(false),
-    };
+    let shared = shared(vec![Arc::clone(&slow), Arc::clone(&quick)]);
     let mut waits = Vec::new();
     thread::scope(|scope| {
         // One thread for both: the worst case.
@@ -191,6 +192,24 @@ fn a_network_that_sleeps_delays_the_others_by_a_slice_at_most() {
     });
     waits.sort();
     assert!(waits[20] < Duration::from_millis(60), "{waits:?} until the quick one decided");
+}
+
+#[test]
+fn what_a_worker_says_does_not_wait_for_the_network_thread_s_next_look() {
+    let (instance, mut input) = activated();
+    instance.is_member.store(true, Ordering::Relaxed);
+    instance.published.set_placed(Placed::WORKER);
+    let shared = shared(vec![Arc::clone(&instance)]);
+    shared.network.set(thread::current()).unwrap();
+    let waited = thread::scope(|scope| {
+        scope.spawn(|| infer(&shared));
+        input.push(4800, (0..4800).map(|n| (n as f32 * 0.05).sin()));
+        let start = Instant::now();
+        thread::park_timeout(Duration::from_secs(5));
+        shared.stop.store(true, Ordering::Release);
+        start.elapsed()
+    });
+    assert!(waited < Duration::from_secs(2), "woken after {waited:?}");
 }
 
 #[test]
