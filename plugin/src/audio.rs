@@ -7,10 +7,10 @@
 //! In audio-thread mode the recognizer runs here, inside a [`pool::Scope`]. One thing can't be kept from the system:
 //! for a network that is not pulsed (see `tocco_models::Loader`) the engine keeps scratch in thread-locals, and on the
 //! first step on a thread they are registered with the C library, which allocates a few words each, and the standard
-//! library asks once for random keys.
+//! library asks once for random keys. And where the plugin is a file that the host loaded, the system's loader sets up
+//! the library's own thread-locals at the first call on a thread.
 //!
-//! Not every host says that it renders offline, and nice-plug 0.4.2 learns a VST3 host's word one activation
-//! late. So where a worker would run the recognizer, the [`Clock`] decides too: who delivers sound far ahead of time is
+//! Not every host says that it renders offline, and a VST3 host's word comes too late to be of use. So where a worker would run the recognizer, the [`Clock`] decides too: who delivers sound far ahead of time is
 //! not playing it.
 
 use std::sync::Arc;
@@ -50,7 +50,7 @@ pub struct Audio {
 impl Audio {
     /// Connects an activation to the instance's engine. `sounding` is what the host was left with by the
     /// activation before. Runs on the host's main thread.
-    pub fn new(instance: &Arc<Instance>, config: &BufferConfig, sounding: Sounding) -> Self {
+    pub fn new(instance: &Arc<Instance>, config: &BufferConfig, is_rendering: bool, sounding: Sounding) -> Self {
         let sample_rate = f64::from(config.sample_rate);
         let largest_block = config.max_buffer_size as usize;
         let (input, output) = sound(sound_room(sample_rate, largest_block));
@@ -62,7 +62,7 @@ impl Audio {
             input,
             midi,
             sounding,
-            is_rendering: config.process_mode == ProcessMode::Offline,
+            is_rendering,
             clock,
             release: true,
             was_playing: false,
@@ -99,6 +99,12 @@ impl Audio {
         }
         if self.was_bypassed {
             self.input.leave_out(length);
+            // What was decided ends for the panel and OSC too.
+            match placed.mode {
+                Mode::AudioThread => self.recognise_here(),
+                Mode::Offline => self.recognise(),
+                Mode::Worker | Mode::Inactive => {}
+            }
             return self.send_midi(start, length, context);
         }
         match placed.mode {

@@ -1,7 +1,8 @@
 //! From sound to decisions to messages: everything that runs beside the recognizer, whichever thread runs it.
 //!
-//! The [`Engine`] of an instance lies behind a mutex that is never contended where it matters: in worker mode
-//! the inference threads take it and the audio thread does not, in offline mode it is the other way round.
+//! The [`Engine`] of an instance lies behind a lock that is never contended where it matters: in worker mode the
+//! inference threads take it and the audio thread does not, in the other modes it is the other way round. Who installs
+//! something holds it for the time of some pointers.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -150,12 +150,14 @@ impl Plugin for Tocco {
         &mut self,
         _layout: &AudioIOLayout,
         config: &BufferConfig,
-        _context: &mut impl ActivateContext<Self>,
+        context: &mut impl ActivateContext<Self>,
     ) -> bool {
         self.disconnect();
         self.instance.panics.store(0, Ordering::Relaxed);
-        self.audio = Some(Audio::new(&self.instance, config, std::mem::take(&mut self.sounding)));
-        let is_rendering = config.process_mode == ProcessMode::Offline;
+        // nice-plug 0.4.2 learns a VST3 host's word one activation late: then it says nothing.
+        let is_known = context.plugin_api() != PluginApi::Vst3;
+        let is_rendering = is_known && config.process_mode == ProcessMode::Offline;
+        self.audio = Some(Audio::new(&self.instance, config, is_rendering, std::mem::take(&mut self.sounding)));
         {
             let mut slot = lock(&self.instance.slot);
             slot.activate(Activation {
@@ -169,7 +171,6 @@ impl Plugin for Tocco {
         loader::resolve(&self.instance);
         let published = &self.instance.published;
         published.sample_rate.set(config.sample_rate);
-        published.block_us.set(config.max_buffer_size as f32 / config.sample_rate * 1e6);
         published.set_placed(if is_rendering { Placed::OFFLINE } else { published.plan() });
         self.instance.join();
         true

@@ -16,12 +16,13 @@ use tocco_models::{Model, NetworkKind, Recognizer, library};
 use crate::inference::Ready;
 use crate::instance::{Instance, Loaded, lock};
 use crate::midi::MidiMap;
-use crate::mode::{Placed, Why, Wish, place};
+use crate::mode::{Mode, Placed, WISHED_SHARE, Why, Wish, place};
 use crate::network::Target;
-use crate::pool::Share;
 use crate::state::{Mapping, ModelChoice, OscTarget, Snapshot};
 use crate::trial;
 
+/// A model is tried in blocks of at most so many samples.
+const LONGEST_TRIED: usize = 512;
 /// A name that was not known is looked up again after this pause.
 const LOOKUP_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
@@ -191,20 +192,23 @@ fn prepare(instance: &Instance, model: &Arc<Model>, activation: Activation) -> t
     let wish = instance.params.run_in.value();
     let network = &model.card().network;
     let is_candidate = wish == Wish::AudioThread || wish == Wish::Auto && matches!(network, NetworkKind::Stream { .. });
-    if is_rendering || !is_candidate || instance.panics.load(Ordering::Relaxed) > 0 {
-        let plan = if instance.panics.load(Ordering::Relaxed) > 0 {
-            Placed::worker(Why::Failed)
-        } else {
-            place(wish, network, None, Duration::ZERO)
-        };
+    let plan = match instance.panics.load(Ordering::Relaxed) {
+        0 if is_rendering => Some(Placed::worker(Why::Rendering)),
+        0 if is_candidate => None,
+        0 => Some(place(wish, network, None, Duration::ZERO)),
+        _ => Some(Placed::worker(Why::Failed)),
+    };
+    if let Some(plan) = plan {
         return Ok(Ready { recognizer, share: None, plan });
     }
-    let trial = trial::run(model, &mut recognizer, sample_rate, largest_block)?;
-    let block = Duration::from_secs_f64(largest_block as f64 / sample_rate);
-    let plan = place(wish, network, Some(&trial), block);
+    // Hosts may call with less than they announced: a step must fit there too.
+    let block = largest_block.min(LONGEST_TRIED);
+    let duration = Duration::from_secs_f64(block as f64 / sample_rate);
+    let (trial, share) = trial::run(model, &mut recognizer, sample_rate, block, duration.mul_f64(WISHED_SHARE))?;
+    let plan = place(wish, network, Some(&trial), duration);
     instance.published.slowest_us.set(trial.slowest.as_secs_f32() * 1e6);
-    let share = (plan.mode == crate::mode::Mode::AudioThread).then(|| Share::new(trial.pool_bytes));
-    Ok(Ready { recognizer, share, plan })
+    instance.published.block_us.set(duration.as_secs_f32() * 1e6);
+    Ok(Ready { recognizer, share: (plan.mode == Mode::AudioThread).then_some(share), plan })
 }
 
 /// The model of a choice; models that another instance uses are shared.

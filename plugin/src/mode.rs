@@ -149,7 +149,7 @@ fn ms(duration: Duration) -> f64 {
 /// A step may take so much of a block: the rest is for the instrument, the effects, and the other instances.
 const AUTO_SHARE: f64 = 0.25;
 /// Where the player wants the audio thread, more than this would leave gaps in the sound.
-const WISHED_SHARE: f64 = 0.75;
+pub const WISHED_SHARE: f64 = 0.75;
 
 /// Where a model runs live, by what the player wishes, what kind of network it is, and what was measured.
 #[must_use]

@@ -67,7 +67,7 @@ thread_local! {
     static DEPTH: Cell<u32> = const { Cell::new(0) };
     /// Calls that reached the system's allocator from this thread, ever.
     static SYSTEM_CALLS: Cell<u64> = const { Cell::new(0) };
-    /// Bytes of the pool that this thread's scopes took and did not give back, and the most of that.
+    /// Bytes that this thread's scopes took and did not give back, and the most of that.
     static HELD: Cell<(isize, isize)> = const { Cell::new((0, 0)) };
 }
 
@@ -112,7 +112,8 @@ impl Drop for Scope {
     }
 }
 
-/// Runs `work` inside a scope; says too how many bytes of the pool it held at most.
+/// Runs `work` inside a scope; says too how many bytes it held at most, of the pool and, where that did not suffice, of
+/// the system.
 pub fn measure<T>(work: impl FnOnce() -> T) -> (T, usize) {
     let (held, before) = HELD.get();
     HELD.set((held, held));
@@ -134,7 +135,8 @@ impl Share {
     pub fn new(bytes: usize) -> Self {
         let mut needed = crate::instance::lock(&NEEDED);
         *needed += bytes;
-        grow_to(RESERVE * *needed);
+        // Blocks of other models may have other sizes: there is room for this one in what was never used, too.
+        grow_to((RESERVE * *needed).max(usage().1 + RESERVE * bytes));
         Self(bytes)
     }
 }
@@ -169,8 +171,9 @@ fn remember(address: usize, number: usize) {
 
 /// Where to look for the chunk of an address, one place after the other.
 fn places(address: usize) -> impl Iterator<Item = usize> {
-    let first = address >> CHUNK_BITS;
-    (0..PLACES).map(move |step| (first + step) % PLACES)
+    // Knuth's multiplicative hash, so that neighbours do not stand in each other's way.
+    let first = ((address >> CHUNK_BITS) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 53;
+    (0..PLACES).map(move |step| (first as usize + step) % PLACES)
 }
 
 /// The number of the chunk in which an address lies.
@@ -320,8 +323,11 @@ fn is_served() -> bool {
     DEPTH.try_with(Cell::get).unwrap_or(0) > 0
 }
 
-fn count_system_call() {
+fn count_system_call(layout: Layout, taken: bool) {
     let _ = SYSTEM_CALLS.try_with(|calls| calls.set(calls.get() + 1));
+    if is_served() {
+        note(layout.size(), taken);
+    }
 }
 
 /// This library's allocator.
@@ -336,7 +342,7 @@ unsafe impl GlobalAlloc for Allocator {
         {
             return block;
         }
-        count_system_call();
+        count_system_call(layout, true);
         // SAFETY: the caller's promise is passed on.
         unsafe { System.alloc(layout) }
     }
@@ -349,7 +355,7 @@ unsafe impl GlobalAlloc for Allocator {
             unsafe { block.write_bytes(0, layout.size()) };
             return block;
         }
-        count_system_call();
+        count_system_call(layout, true);
         // SAFETY: the caller's promise is passed on.
         unsafe { System.alloc_zeroed(layout) }
     }
@@ -358,14 +364,14 @@ unsafe impl GlobalAlloc for Allocator {
         if give_back(pointer) {
             return;
         }
-        count_system_call();
+        count_system_call(layout, false);
         // SAFETY: the block is none of the pool's, so it is the system's.
         unsafe { System.dealloc(pointer, layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         if !is_served() && chunk_of(pointer as usize).is_none() {
-            count_system_call();
+            count_system_call(layout, true);
             // SAFETY: the block is none of the pool's, so it is the system's.
             return unsafe { System.realloc(pointer, layout, size) };
         }

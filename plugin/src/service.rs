@@ -169,7 +169,9 @@ fn infer(shared: &Shared) {
 fn recognise(instance: &Instance, has_news: &mut bool) -> bool {
     let Some(mut engine) = instance.engine.try_lock() else { return true };
     // Under the lock, mode and membership hold still until this round is over.
-    let is_mine = instance.published.mode() == Mode::Worker && instance.is_member.load(Ordering::Acquire);
+    let is_mine = instance.published.mode() == Mode::Worker
+        && engine.plan().mode == Mode::Worker
+        && instance.is_member.load(Ordering::Acquire);
     if !is_mine || !engine.is_waiting() {
         return false;
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tocco_models::{Model, Recognizer, Result};
 
 use crate::instance::lock;
-use crate::pool;
+use crate::pool::{self, Share};
 
 /// Decisions in one round.
 const HOPS: usize = 100;
@@ -15,6 +15,8 @@ const HOPS: usize = 100;
 const ROUNDS: usize = 4;
 /// Decisions after which a recognizer is warm: its buffers have their sizes.
 const WARM_HOPS: usize = 8;
+/// A trial takes no longer than this, save where a few decisions do: the host waits for it.
+const LONGEST: Duration = Duration::from_millis(250);
 /// For so long what was measured for one instance counts for the next of the same model, rate and block.
 const VALID: Duration = Duration::from_secs(20);
 
@@ -29,46 +31,66 @@ pub struct Trial {
     pub system_calls: u64,
 }
 
-/// Warms a recognizer up inside the pool and says what a model costs in blocks of so many samples. The recognizer is
-/// back in its initial state afterwards.
+/// Warms a recognizer up inside the pool and says what a model costs in blocks of so many samples; with it comes the
+/// recognizer's part of the pool. The recognizer is back in its initial state afterwards. A model that is slower than
+/// `most` is not looked at any longer.
 ///
 /// # Errors
 /// Where the network fails.
-pub fn run(model: &Arc<Model>, recognizer: &mut Recognizer, sample_rate: f64, block: usize) -> Result<Trial> {
-    // Room for the measuring itself; what is needed in the end is reserved by what is measured here.
-    let _room = pool::Share::new(1);
+pub fn run(
+    model: &Arc<Model>,
+    recognizer: &mut Recognizer,
+    sample_rate: f64,
+    block: usize,
+    most: Duration,
+) -> Result<(Trial, Share)> {
     let noise = noise();
+    let sound = &noise[..block.clamp(1, noise.len())];
     let hop = samples_per_hop(recognizer, sample_rate);
-    let block = block.clamp(1, noise.len());
-    let blocks = |hops: usize| (hops * hop).div_ceil(block);
-    let mut times = vec![Duration::MAX; blocks(HOPS)];
-    let (warm, pool_bytes) = pool::measure(|| push(recognizer, &noise[..block], &mut times[..blocks(WARM_HOPS)]));
+    let blocks = |hops: usize| (hops * hop).div_ceil(sound.len());
+    let deadline = Instant::now() + LONGEST;
+    let mut times = vec![Duration::MAX; blocks(WARM_HOPS)];
+    let (warm, pool_bytes) = pool::measure(|| push(recognizer, sound, &mut times, deadline));
     warm?;
+    let share = Share::new(pool_bytes);
+    // Again, where the pool had to grow first: what the system served would be freed live. And quicker.
+    pool::measure(|| push(recognizer, sound, &mut times, deadline)).0?;
+    let mut trial = Trial { slowest: slowest(&times), pool_bytes, system_calls: 0 };
     let key = Key { model: Arc::downgrade(model), sample_rate, block };
     if let Some(known) = known(&key) {
-        return Ok(Trial { pool_bytes, ..known });
+        return Ok((Trial { pool_bytes, ..known }, share));
     }
-    let mut trial = Trial { slowest: Duration::ZERO, pool_bytes, system_calls: 0 };
-    times.fill(Duration::MAX);
-    for _ in 0..ROUNDS {
-        let scope = pool::Scope::enter();
-        push(recognizer, &noise[..block], &mut times)?;
-        trial.system_calls += scope.system_calls();
+    if trial.slowest <= most {
+        times = vec![Duration::MAX; blocks(HOPS)];
+        for _ in 0..ROUNDS {
+            let scope = pool::Scope::enter();
+            push(recognizer, sound, &mut times, deadline)?;
+            trial.system_calls += scope.system_calls();
+        }
+        trial.slowest = slowest(&times);
     }
-    trial.slowest = times.into_iter().max().unwrap_or_default();
     remember(key, trial);
-    Ok(trial)
+    Ok((trial, share))
 }
 
 /// Recognises a block again and again, as often as there are times, each of which becomes the least of itself and of
-/// what this took; then goes back to the initial state.
-fn push(recognizer: &mut Recognizer, block: &[f32], times: &mut [Duration]) -> Result<()> {
+/// what this took; then goes back to the initial state. After the deadline no more than the first decisions.
+fn push(recognizer: &mut Recognizer, block: &[f32], times: &mut [Duration], deadline: Instant) -> Result<()> {
+    let mut decisions = 0;
     for time in times {
         let start = Instant::now();
-        recognizer.push(block, |_| ())?;
+        if start > deadline && decisions > 1 {
+            break;
+        }
+        recognizer.push(block, |_| decisions += 1)?;
         *time = start.elapsed().min(*time);
     }
     recognizer.reset()
+}
+
+/// The longest of those that were measured.
+fn slowest(times: &[Duration]) -> Duration {
+    times.iter().copied().filter(|&time| time < Duration::MAX).max().unwrap_or_default()
 }
 
 /// At -20 dBFS, so that the gate is open. The audio thread never waits for its making.

@@ -94,6 +94,31 @@ fn live_and_offline_send_the_same_bytes_in_the_same_order() {
 }
 
 #[test]
+fn bypass_ends_what_holds_wherever_the_recognizer_runs() {
+    for (run_in, mode) in [(0.5, ProcessMode::Realtime), (1.0, ProcessMode::Realtime), (0.0, ProcessMode::Offline)] {
+        let receiver = Receiver::new();
+        let mut host = Host::new(&receiver.settings("a"), &[("run_in", run_in)], RATE, 441, mode);
+        let mut pace = Pace::default();
+        let mut play = |host: &mut Host, sound: &mut [f32]| {
+            for block in sound.chunks_mut(441) {
+                host.process(block);
+                pace.wait(0.01);
+            }
+        };
+        // Into the tone.
+        play(&mut host, &mut phrase(RATE)[..RATE as usize]);
+        host.set("bypass", 1.0);
+        play(&mut host, &mut phrase(RATE)[..RATE as usize / 5]);
+        let all = receiver.all();
+        let classes: Vec<&OscType> =
+            all.iter().filter(|(_, address, _)| address.ends_with("/event")).map(|(.., args)| &args[0]).collect();
+        let none = OscType::String("none".into());
+        assert!(classes.iter().any(|&class| *class != none), "{classes:?}");
+        assert_eq!(classes.last(), Some(&&none), "run_in {run_in}: {classes:?}");
+    }
+}
+
+#[test]
 fn the_list_of_classes_comes_before_any_event_and_status_tells_the_mode() {
     let receiver = Receiver::new();
     let mut host = Host::new(&receiver.settings("a"), &[], RATE, 4410, ProcessMode::Offline);

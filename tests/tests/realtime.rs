@@ -96,6 +96,24 @@ fn a_network_that_keeps_scratch_in_its_threads_asks_nothing_of_the_system_once_i
 }
 
 #[test]
+fn the_plugin_as_a_file_stays_off_the_system_too() {
+    let Some(file) = tocco_tests::locate::needed(tocco_tests::locate::clap()) else { return };
+    let mut host = Host::load(&file).unwrap();
+    let state = State::empty().with_osc_port(9).with_parameter("run_in", json!({"string": "audio"}));
+    host.restore(&state).unwrap();
+    let processor = host.activate(RATE, 64).unwrap();
+    // Its allocator is its own and can't be counted from here: this is for the sanitizer, which sees the whole process.
+    let (processor, events) = on_a_fresh_thread(processor, |processor| {
+        // The system's loader sets up the library's thread-locals.
+        play(processor, 1, 64, None);
+        processor.is_watched = true;
+        play(processor, MILLION / 10, 64, None)
+    });
+    assert!(events > MILLION / 250, "{events} events");
+    host.deactivate(processor);
+}
+
+#[test]
 fn a_million_blocks_beside_a_worker_ask_nothing_of_the_system() {
     // One sample each, at the pace of a sound card: a million of 64 would take twenty minutes.
     let (mut host, processor) = hosted("worker", 48, None);

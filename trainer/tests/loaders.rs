@@ -134,10 +134,13 @@ fn gru_attributes() -> [(&'static str, Attribute); 2] {
     [("hidden_size", Attribute::Int(hidden)), ("linear_before_reset", Attribute::Int(1))]
 }
 
-/// Two frames a step through a GRU whose state goes in and comes out.
-fn gru_step() -> (pb::ModelProto, Card) {
+/// Frames a step: tract takes another operator for four and more.
+const GRU_STEPS: [usize; 4] = [1, 2, 4, 8];
+
+/// A step of some frames through a GRU whose state goes in and comes out.
+fn gru_step(steps: usize) -> (pb::ModelProto, Card) {
     let mut g = GraphBuilder::new("gru step");
-    g.input("frames", &[1, 2, GRU_MELS]).input("hidden", &[1, 1, HIDDEN]);
+    g.input("frames", &[1, steps, GRU_MELS]).input("hidden", &[1, 1, HIDDEN]);
     g.output("logits", &[1, 3]).output("hidden_next", &[1, 1, HIDDEN]);
     gru_weights(&mut g);
     g.initializer_i64("flat", &[2], &[1, i64::try_from(HIDDEN).unwrap()]);
@@ -148,14 +151,14 @@ fn gru_step() -> (pb::ModelProto, Card) {
     let mut card = common::card();
     card.frontend = Some(FrontendConfig { mels: GRU_MELS, ..FrontendConfig::default() });
     card.network = NetworkKind::Stream {
-        frames_per_step: 2,
+        frames_per_step: steps,
         states: vec![StateSpec { name: "hidden".into(), shape: vec![1, 1, HIDDEN] }],
     };
     (g.finish(), card)
 }
 
-fn gru_bytes() -> Vec<u8> {
-    let (model, card) = gru_step();
+fn gru_bytes(steps: usize) -> Vec<u8> {
+    let (model, card) = gru_step(steps);
     onnx::encode(&onnx::with_card(model, &card).unwrap())
 }
 
@@ -178,24 +181,29 @@ fn a_gru_equals_its_whole_sequence_on_onnx_runtime() {
         Ok(runtime) => runtime,
         Err(why) => return common::skipped(&format!("{why:#}")),
     };
-    let bytes = gru_bytes();
-    let model = Model::from_bytes(&bytes).unwrap();
-    assert_eq!(model.loader(), Loader::Explicit);
-    assert!(model.not_pulsed().unwrap().contains("past of a convolution"), "{:?}", model.not_pulsed());
-    assert!(Model::from_bytes_by(&bytes, Loader::Pulse).is_err());
-    let frames = minute(model.card());
-    let of_frames = engine::answers_to_sequence(&gru_whole(frames.len() / GRU_MELS), &runtime, &frames, GRU_MELS);
-    // A step answers for the second of its two frames.
-    let expected: Vec<f32> = of_frames.unwrap().chunks_exact(6).flat_map(|two| two[3..].to_vec()).collect();
-    let worst = difference(&mut *model.runner().unwrap(), &frames, 2 * GRU_MELS, &expected, 3);
-    println!("gru, Explicit: {worst:.1e}");
-    assert!(worst <= TOLERANCE, "{worst}");
-    // And the whole-sequence form that is derived from the step graph says the same as the one written down.
-    let derived = onnx::whole_sequence(&onnx::decode(&bytes).unwrap(), model.card()).unwrap();
-    let derived = engine::answers_to_sequence(&onnx::encode(&derived), &runtime, &frames, GRU_MELS).unwrap();
-    assert_eq!(derived.len(), expected.len());
-    let worst = derived.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-    assert!(worst <= TOLERANCE, "derived: {worst}");
+    for steps in GRU_STEPS {
+        let bytes = gru_bytes(steps);
+        let model = Model::from_bytes(&bytes).unwrap();
+        assert_eq!(model.loader(), Loader::Explicit);
+        assert!(model.not_pulsed().unwrap().contains("past of a convolution"), "{:?}", model.not_pulsed());
+        assert!(Model::from_bytes_by(&bytes, Loader::Pulse).is_err());
+        let mut frames = minute(model.card());
+        frames.truncate(frames.len() / (steps * GRU_MELS) * steps * GRU_MELS);
+        let of_frames = engine::answers_to_sequence(&gru_whole(frames.len() / GRU_MELS), &runtime, &frames, GRU_MELS);
+        // A step answers for the last of its frames.
+        let of_steps = of_frames.unwrap();
+        let expected: Vec<f32> =
+            of_steps.chunks_exact(3 * steps).flat_map(|all| all[3 * (steps - 1)..].to_vec()).collect();
+        let worst = difference(&mut *model.runner().unwrap(), &frames, steps * GRU_MELS, &expected, 3);
+        println!("gru, {steps} frames a step, Explicit: {worst:.1e}");
+        assert!(worst <= TOLERANCE, "{steps} frames: {worst}");
+        // And the whole-sequence form that is derived from the step graph says the same as the one written down.
+        let derived = onnx::whole_sequence(&onnx::decode(&bytes).unwrap(), model.card()).unwrap();
+        let derived = engine::answers_to_sequence(&onnx::encode(&derived), &runtime, &frames, GRU_MELS).unwrap();
+        assert_eq!(derived.len(), expected.len());
+        let worst = derived.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst <= TOLERANCE, "derived, {steps} frames: {worst}");
+    }
 }
 
 /// Bits of the logits of the first steps.
@@ -218,7 +226,9 @@ fn every_loader_resets_exactly() {
             models.push((format!("{name} {loader:?}"), Model::from_bytes_by(bytes, loader).unwrap()));
         }
     }
-    models.push(("gru".into(), Model::from_bytes(&gru_bytes()).unwrap()));
+    for steps in GRU_STEPS {
+        models.push((format!("gru {steps}"), Model::from_bytes(&gru_bytes(steps)).unwrap()));
+    }
     for (name, model) in models {
         let card = model.card();
         let (per_step, classes) = (per_step(card), card.classes.len());

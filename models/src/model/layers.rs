@@ -35,8 +35,9 @@ fn has_relu(node: &pb::NodeProto) -> bool {
     node.attribute.iter().any(|a| a.name == "relu")
 }
 
-/// Joins each product with weights `[inputs, outputs]` and the bias, residual and rectifier behind it into one node, and
-/// names each weighted sum of frames (`[1, 1, frames]` times `[1, frames, channels]`). `kept` are tensors that must go on to exist.
+/// Joins each product with weights `[inputs, outputs]` and the bias, residual and rectifier behind it into one node,
+/// and names each weighted sum of frames (`[1, 1, frames]` times `[1, frames, channels]`). `kept` are tensors that must
+/// go on to exist.
 pub(super) fn join_linear(graph: &mut pb::GraphProto, kept: &HashSet<&str>) {
     let nodes = std::mem::take(&mut graph.node);
     let weights = by_name(&graph.initializer);

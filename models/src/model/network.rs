@@ -9,6 +9,7 @@ use tract_onnx::tract_core::internal::LaneId;
 use tract_onnx::tract_core::internal::multithread::Executor;
 use tract_onnx::tract_core::model::TypedRunnableModel;
 use tract_onnx::tract_core::model::TypedSimpleState;
+use tract_onnx::tract_core::ops::gru_seq::GruSeq;
 use tract_onnx::tract_core::ops::scan::Scan;
 use tract_onnx::tract_core::runtime::RunOptions;
 
@@ -22,6 +23,9 @@ const MOST_NUMBERS: usize = 1 << 27;
 
 /// Steps over which a pulsed network is compared with the explicit one: at least as many frames as the longest state.
 const COMPARED_STEPS: usize = 16;
+
+/// A network that would make more numbers than this while it is compared is left as it is: a file must load at once.
+const MOST_COMPARED: usize = 1 << 28;
 
 /// How far both may lie apart.
 const SAME: f32 = 1e-4;
@@ -95,7 +99,7 @@ impl Network {
         mels: usize,
         states: &[StateSpec],
     ) -> std::result::Result<Self, String> {
-        let parts = sequence::divide(proto, frames_per_step, mels, states, false).map_err(|e| e.to_string())?;
+        let parts = guarded(|| sequence::divide(proto, frames_per_step, mels, states, false))?;
         let plan = guarded(|| {
             let model = pulse::pulsed(proto, &parts, frames_per_step, mels)?;
             check_volumes(&model)?;
@@ -106,17 +110,26 @@ impl Network {
         Ok(Self { plan, input_shape, state_shapes, loader: Loader::Pulse, not_pulsed: None })
     }
 
-    /// Whether it computes what the explicit one computes, over noise at least as long as the longest state.
+    /// Whether it computes what the explicit one computes, over noise at least as long as the longest state, and again
+    /// after a reset.
     fn same_as(&self, plain: &Self, card: &Card, states: &[StateSpec]) -> std::result::Result<(), String> {
         check_outputs(&self.plan, card.classes.len(), &self.state_shapes).map_err(|e| e.to_string())?;
+        let longest = states.iter().flat_map(|s| s.shape.iter().copied()).max().unwrap_or(0);
+        let steps = COMPARED_STEPS + longest.div_ceil(self.input_shape[1]);
+        if volume(plain.plan.model()).saturating_add(volume(self.plan.model())).saturating_mul(steps) > MOST_COMPARED {
+            return Err("it is too large, or its past too long, to be compared".into());
+        }
         let difference = guarded(|| {
             let (mut mine, mut other) = (self.runner()?, plain.runner()?);
-            let longest = states.iter().flat_map(|s| s.shape.iter().copied()).max().unwrap_or(0);
             let mut noise = 1_u32;
             let mut frames = vec![0.0; self.input_shape.iter().product()];
             let mut logits = [vec![0.0; card.classes.len()], vec![0.0; card.classes.len()]];
             let mut difference = 0.0_f32;
-            for _ in 0..COMPARED_STEPS + longest.div_ceil(self.input_shape[1]) {
+            for step in 0..steps + COMPARED_STEPS {
+                if step == steps {
+                    mine.reset()?;
+                    other.reset()?;
+                }
                 for x in &mut frames {
                     noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                     // Between the floor of a log-mel frame and full scale.
@@ -210,6 +223,9 @@ pub(super) fn start_from_inputs(model: &mut TypedModel) {
         if let Some(scan) = node.op_as_mut::<Scan>() {
             scan.reset_every_turn = true;
         }
+        if let Some(gru) = node.op_as_mut::<GruSeq>() {
+            gru.reset_every_turn = true;
+        }
     }
 }
 
@@ -221,18 +237,19 @@ fn runnable(model: TypedModel) -> TractResult<Arc<TypedRunnableModel>> {
 
 /// Refuses a graph that would make absurdly large tensors, before the optimiser computes its constant ones.
 fn check_volumes(model: &TypedModel) -> TractResult<()> {
-    let mut total = 0_usize;
-    for fact in model.nodes().iter().flat_map(|node| &node.outputs).map(|outlet| &outlet.fact) {
-        let Some(shape) = fact.shape.as_concrete() else { continue };
-        total =
-            shape.iter().try_fold(1_usize, |n, &d| n.checked_mul(d)).map_or(usize::MAX, |n| total.saturating_add(n));
-        if total > MOST_NUMBERS {
-            return Err(TractError::msg(format!(
-                "its tensors hold more than {MOST_NUMBERS} numbers (one is {shape:?})"
-            )));
-        }
+    if volume(model) > MOST_NUMBERS {
+        return Err(TractError::msg(format!("its tensors hold more than {MOST_NUMBERS} numbers")));
     }
     Ok(())
+}
+
+/// Numbers in all tensors whose shapes are known.
+fn volume(model: &TypedModel) -> usize {
+    let facts = model.nodes().iter().flat_map(|node| &node.outputs).map(|outlet| &outlet.fact);
+    facts
+        .filter_map(|fact| fact.shape.as_concrete())
+        .map(|shape| shape.iter().fold(1_usize, |n, &d| n.saturating_mul(d)))
+        .fold(0, usize::saturating_add)
 }
 
 fn check_outputs(plan: &TypedRunnableModel, classes: usize, states: &[Vec<usize>]) -> Result<()> {

@@ -66,6 +66,8 @@ fn connected() -> (Arc<Instance>, SoundInput, Ends) {
     loader::refresh(&instance, &mut slot);
     drop(slot);
     assert!(instance.model.load().is_some());
+    // These tests are about the worker, wherever this machine would run it.
+    instance.engine().move_to(Placed::WORKER);
     (instance, input, ends)
 }
 

@@ -88,7 +88,7 @@ impl<'a> Translator<'a> {
         self.tail.clone_from(&self.graph.node);
     }
 
-    /// Writes one node's whole-sequence form; `None` where there is none, and then nothing was written.
+    /// Writes one node's whole-sequence form; `None` where there is none.
     fn translate(&mut self, index: usize, step: &pb::NodeProto) -> Option<()> {
         let output = step.output.first()?;
         match step.op_type.as_str() {
