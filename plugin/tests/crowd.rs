@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
+#[cfg(target_os = "linux")]
+use host::resident_kb;
 use host::{Host, phrase};
 use nice_plug::prelude::*;
 use rosc::OscPacket;
@@ -26,13 +28,6 @@ fn shuffled(length: usize, mut seed: u64) -> Vec<usize> {
         order.swap(last, (seed >> 33) as usize % (last + 1));
     }
     order
-}
-
-#[cfg(target_os = "linux")]
-fn resident_kb() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 #[cfg(target_os = "linux")]

@@ -5,7 +5,7 @@ mod host;
 
 use std::collections::BTreeMap;
 
-use host::{Host, Pace, phrase};
+use host::{Host, Pace, phrase, resident_kb};
 use nice_plug::midi::{Channel, Key};
 use nice_plug::prelude::*;
 use tocco_plugin::mode::Mode;
@@ -133,19 +133,6 @@ fn reference(host: &mut Host, rate: f32, block: usize, held: &mut Held) -> Heard
         }));
     }
     heard
-}
-
-#[cfg(target_os = "linux")]
-fn resident_kb() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
-/// Elsewhere nobody asks the system; the pool's own count is looked at all the same.
-#[cfg(not(target_os = "linux"))]
-fn resident_kb() -> usize {
-    0
 }
 
 /// One activation: chaos, then silence, then the phrase, whose events must be what they always are.

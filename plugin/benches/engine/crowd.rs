@@ -7,7 +7,7 @@ use tocco_plugin::mode::Mode;
 use tocco_plugin::pool;
 
 use super::cost::host;
-use super::host::Host;
+use super::host::{Host, resident_kb};
 use super::stages::noise;
 use super::table::{Table, percentile};
 
@@ -103,10 +103,4 @@ pub fn memory(table: &mut Table) {
     table.row("of it reserved for the audio thread", &[reserved / 1024 / (INSTANCES + 1)]);
     table.row("of that ever used", &[used / 1024 / (INSTANCES + 1)]);
     drop((first, others));
-}
-
-fn resident_kb() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmRSS"));
-    line.and_then(|line| line.split_whitespace().nth(1)).and_then(|kb| kb.parse().ok()).unwrap_or(0)
 }

@@ -139,6 +139,13 @@ impl Pace {
     }
 }
 
+/// What this program holds in memory; 0 on systems that keep no such file.
+pub fn resident_kb() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmRSS"));
+    line.and_then(|line| line.split_whitespace().nth(1)).and_then(|kb| kb.parse().ok()).unwrap_or(0)
+}
+
 /// Three seconds of sound between silences: a tone with partials that decays, then noise.
 pub fn phrase(sample_rate: f32) -> Vec<f32> {
     let seconds = |s: f32| (s * sample_rate) as usize;
