@@ -10,8 +10,8 @@
 //! library asks once for random keys. And where the plugin is a file that the host loaded, the system's loader sets up
 //! the library's own thread-locals at the first call on a thread.
 //!
-//! Not every host says that it renders offline, and a VST3 host's word comes too late to be of use. So where a worker would run the recognizer, the [`Clock`] decides too: who delivers sound far ahead of time is
-//! not playing it.
+//! Not every host says that it renders offline, and a VST3 host's word comes too late to be of use. So where a worker
+//! would run the recognizer, the [`Clock`] decides too: who delivers sound far ahead of time is not playing it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
