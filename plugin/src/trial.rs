@@ -137,3 +137,63 @@ fn known(key: &Key) -> Option<Trial> {
 fn remember(key: Key, trial: Trial) {
     lock(&KNOWN).push((Instant::now(), key, trial));
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use tocco_models::{Policy, Runner, library};
+
+    use super::*;
+
+    /// A network whose steps take so long.
+    struct Sleeper(Duration);
+
+    impl Runner for Sleeper {
+        fn step(&mut self, _input: &[f32], _logits: &mut [f32]) -> Result<()> {
+            std::thread::sleep(self.0);
+            Ok(())
+        }
+        fn reset(&mut self) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_model_that_is_too_slow_is_found_out_before_the_host_waits_for_long() {
+        let most = Duration::from_millis(1);
+        for (step_ms, longest_ms) in [(5, 1500), (100, 6000)] {
+            // A model of its own each: what was measured counts for a while.
+            let model = Model::from_bytes(library::TECHNIQUES).unwrap();
+            let runner = Box::new(Sleeper(Duration::from_millis(step_ms)));
+            let card = model.card();
+            let mut recognizer = Recognizer::with_runner(card, runner, 48_000.0, &Policy::default()).unwrap();
+            let start = Instant::now();
+            let (trial, _) = run(&model, &mut recognizer, 48_000.0, 64, most).unwrap();
+            assert!(trial.slowest >= Duration::from_millis(step_ms), "{trial:?}");
+            assert!(
+                start.elapsed() < Duration::from_millis(longest_ms),
+                "{:?} for {step_ms} ms a step",
+                start.elapsed()
+            );
+        }
+    }
+
+    #[test]
+    fn the_shipped_models_ask_nothing_of_the_system_and_are_back_at_the_start() {
+        for (name, bytes) in library::all() {
+            let model = Model::from_bytes(bytes).unwrap();
+            let mut recognizer = Recognizer::new(&model, 48_000.0, &Policy::default()).unwrap();
+            let (trial, _share) = run(&model, &mut recognizer, 48_000.0, 64, Duration::from_millis(100)).unwrap();
+            assert_eq!(trial.system_calls, 0, "{name}");
+            assert!(trial.pool_bytes > 0 && trial.slowest > Duration::ZERO, "{name}: {trial:?}");
+            let mut fresh = Recognizer::new(&model, 48_000.0, &Policy::default()).unwrap();
+            let posteriors = |recognizer: &mut Recognizer| {
+                let mut all = Vec::new();
+                recognizer.push(&noise(), |d| all.extend(d.posterior.iter().map(|p| p.to_bits()))).unwrap();
+                all
+            };
+            assert_eq!(posteriors(&mut recognizer), posteriors(&mut fresh), "{name}");
+        }
+    }
+}

@@ -1,4 +1,5 @@
-//! What the audio thread promises in each mode: sound untouched, nothing asked of the system, every event on its sample.
+//! What the audio thread promises in each mode: sound untouched, nothing asked of the system, every event on its
+//! sample.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 
 mod host;

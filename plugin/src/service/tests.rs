@@ -8,7 +8,7 @@ use crate::inference::{Ends, Ready, sound_room};
 use crate::instance::Notices;
 use crate::loader::Activation;
 use crate::midi::{Message, MidiMap};
-use crate::mode::Placed;
+use crate::mode::{Placed, Why};
 use crate::params::ToccoParams;
 use crate::state::{ModelChoice, Settings};
 use crate::stream::{SoundInput, sound};
@@ -162,6 +162,21 @@ fn a_network_slower_than_the_sound_loses_windows_holds_nobody_up_and_is_back_at_
     assert!(backlogs[2] < 48 * 150, "{backlogs:?} samples wait: a queue");
     assert_eq!(late_again, 0, "the delay is the normal one as soon as the network is");
     assert!(longest[2] < Duration::from_millis(200), "{longest:?} until the engine was free");
+}
+
+#[test]
+fn a_worker_leaves_alone_what_is_meant_for_the_audio_thread() {
+    let (instance, mut input) = activated();
+    instance.is_member.store(true, Ordering::Relaxed);
+    instance.published.set_placed(Placed::WORKER);
+    input.push(4800, (0..4800).map(|n| (n as f32 * 0.05).sin()));
+    // The loader has installed it, and the audio thread has not seen that yet.
+    instance.engine().move_to(Placed { mode: Mode::AudioThread, why: Why::Fits });
+    assert!(!recognise(&instance, &mut false));
+    assert_eq!(instance.published.hops.load(Ordering::Relaxed), 0);
+    instance.engine().move_to(Placed::WORKER);
+    assert!(recognise(&instance, &mut false));
+    assert!(instance.published.hops.load(Ordering::Relaxed) > 0);
 }
 
 #[test]
