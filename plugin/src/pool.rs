@@ -12,7 +12,7 @@
 //!   counts it.
 //!
 //! # How
-//! Memory comes in chunks of [`CHUNK`] bytes, aligned to their size. A block is a power of two of at least [`UNIT`]
+//! Memory comes in chunks of a megabyte, aligned to their size. A block is a power of two of at least 64
 //! bytes; it is cut from the chunk that is open and, once freed, waits on its size's stack for the next taker. The
 //! stacks are Treiber's (IBM RJ 5118, 1986), with a tag against a head that comes back; their links lie beside the
 //! blocks and not inside, so that nobody reads memory that another thread owns.
