@@ -5,7 +5,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use tocco_models::{Card, Decider, Frontend, Loader, Model, NetworkKind, Policy, Recognizer, Resampler, library};
+use tocco_models::{Card, Decider, Frontend, Loader, Model, Policy, Recognizer, Resampler, library};
 
 const HOST_RATE: f64 = 48_000.0;
 const LOADERS: [Loader; 2] = [Loader::Explicit, Loader::Pulse];
@@ -25,16 +25,6 @@ fn hop_of_host(card: &Card) -> usize {
     card.hop() * 48_000 / card.sample_rate as usize
 }
 
-/// Numbers that a step takes.
-fn per_step(card: &Card) -> usize {
-    match (&card.network, &card.frontend) {
-        (NetworkKind::Stream { frames_per_step, .. }, Some(f)) => frames_per_step * f.mels,
-        (NetworkKind::Window { frames, .. }, Some(f)) => frames * f.mels,
-        (NetworkKind::Audio { samples, .. }, _) => *samples,
-        (_, None) => 0,
-    }
-}
-
 fn stages(c: &mut Criterion) {
     for (name, bytes) in library::all() {
         let model = Model::from_bytes(bytes).unwrap();
@@ -51,7 +41,7 @@ fn stages(c: &mut Criterion) {
             group.bench_function("log-mel", |b| b.iter(|| frontend.push(black_box(&at_rate), |f| _ = black_box(f[0]))));
         }
 
-        let input = vec![-5.0; per_step(card)];
+        let input = vec![-5.0; card.step_input()];
         let mut logits = vec![0.0; card.classes.len()];
         for loader in LOADERS {
             let Ok(model) = Model::from_bytes_by(bytes, loader) else { continue };

@@ -102,6 +102,14 @@ pub enum NetworkKind {
     },
 }
 
+impl NetworkKind {
+    /// Whether it hears frame by frame and remembers; the other kinds see a whole window at once, and nothing else.
+    #[must_use]
+    pub fn is_stream(&self) -> bool {
+        matches!(self, Self::Stream { .. })
+    }
+}
+
 /// Where training sound came from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataSource {
@@ -212,6 +220,17 @@ impl Card {
                 Some(frontend),
             ) => frames_per_step * frontend.hop,
             (_, None) => 1,
+        }
+    }
+
+    /// Numbers that one step of the network takes, see [`crate::Runner::step`].
+    #[must_use]
+    pub fn step_input(&self) -> usize {
+        let mels = self.frontend.as_ref().map_or(0, |f| f.mels);
+        match &self.network {
+            NetworkKind::Stream { frames_per_step, .. } => frames_per_step * mels,
+            NetworkKind::Window { frames, .. } => frames * mels,
+            NetworkKind::Audio { samples, .. } => *samples,
         }
     }
 

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::card::{Card, NetworkKind};
+use crate::card::Card;
 use crate::error::{Error, Result};
 use crate::onnx;
 
@@ -150,7 +150,7 @@ impl Model {
     /// Runs the reference (or, where there is none, silence) once through the network.
     fn check_reference(&self) -> Result<()> {
         let classes = self.card.classes.len();
-        let per_step = input_size(&self.card);
+        let per_step = self.card.step_input();
         let silence = vec![0.0; per_step];
         let (input, expected) = match &self.card.reference {
             Some(r) => (r.input.as_slice(), Some(r.output.as_slice())),
@@ -192,16 +192,6 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     let file = std::fs::File::open(path).map_err(unreadable)?;
     file.take(onnx::LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     Ok(bytes)
-}
-
-/// Numbers that one step of the network takes.
-pub(crate) fn input_size(card: &Card) -> usize {
-    let mels = card.frontend.as_ref().map_or(0, |f| f.mels);
-    match &card.network {
-        NetworkKind::Stream { frames_per_step, .. } => frames_per_step * mels,
-        NetworkKind::Window { frames, .. } => frames * mels,
-        NetworkKind::Audio { samples, .. } => *samples,
-    }
 }
 
 /// How often each operator occurs, and how many numbers the weights have.

@@ -7,8 +7,8 @@ mod build;
 mod check;
 pub(crate) mod sequence;
 
-pub(crate) use build::value_info;
 pub use build::{Attribute, GraphBuilder};
+pub(crate) use build::{untyped, value_info};
 pub use sequence::whole_sequence;
 
 use crate::card::{CARD_KEY, Card};

@@ -7,7 +7,7 @@ use crate::decision::{Decider, Decision, Gate, Policy};
 use crate::error::{Error, Result};
 use crate::frontend::LogMel;
 use crate::latency::Latency;
-use crate::model::{Model, Runner, input_size};
+use crate::model::{Model, Runner};
 use crate::resampler::Resampler;
 
 /// Recognises a mono stream.
@@ -65,7 +65,7 @@ impl Recognizer {
     /// a `stream` network must hear everything, so for it this is none, and nothing is heard.
     pub fn pass_over(&mut self, block: &[f32]) -> Option<u64> {
         let Self { resampler, listener } = self;
-        if matches!(listener.card.network, NetworkKind::Stream { .. }) {
+        if listener.card.network.is_stream() {
             return None;
         }
         let mut left_out = 0;
@@ -161,7 +161,7 @@ impl Listener {
             NetworkKind::Audio { samples, .. } => *samples,
             _ => card.frontend.as_ref().map_or(0, |f| f.window),
         };
-        let input = input_size(card);
+        let input = card.step_input();
         let silence = card.frontend.as_ref().map_or(0.0, |f| f.log_floor.ln());
         let mels = card.frontend.as_ref().map_or(1, |f| f.mels);
         let stale = match &card.network {

@@ -4,7 +4,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use tocco_models::{Card, Loader, Model, NetworkKind, library};
+use tocco_models::{Loader, Model, library};
 
 thread_local! {
     /// Allocations of this thread, and what it holds above where the count began, now and at most, in bytes.
@@ -51,18 +51,13 @@ fn counted(work: impl FnOnce()) -> (usize, isize, usize) {
     (COUNT.get(), PEAK.get(), LARGEST.get())
 }
 
-fn per_step(card: &Card) -> usize {
-    let NetworkKind::Stream { frames_per_step, .. } = &card.network else { panic!("a stream model") };
-    frames_per_step * card.frontend.as_ref().unwrap().mels
-}
-
 #[test]
 fn a_step_asks_for_the_same_each_time_and_a_reset_for_nothing() {
     for (name, bytes) in library::all() {
         for loader in [Loader::Explicit, Loader::Pulse] {
             let model = Model::from_bytes_by(bytes, loader).unwrap();
             let mut runner = model.runner().unwrap();
-            let input = vec![-5.0; per_step(model.card())];
+            let input = vec![-5.0; model.card().step_input()];
             let mut logits = vec![0.0; model.card().classes.len()];
             let first = counted(|| runner.step(&input, &mut logits).unwrap());
             (0..50).for_each(|_| runner.step(&input, &mut logits).unwrap());

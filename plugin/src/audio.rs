@@ -97,16 +97,6 @@ impl Audio {
         if placed != self.instance.published.placed() {
             self.instance.published.set_placed(placed);
         }
-        if self.was_bypassed {
-            self.input.leave_out(length);
-            // What was decided ends for the panel and OSC too.
-            match placed.mode {
-                Mode::AudioThread => self.recognise_here(),
-                Mode::Offline => self.recognise(),
-                Mode::Worker | Mode::Inactive => {}
-            }
-            return self.send_midi(start, length, context);
-        }
         match placed.mode {
             Mode::Worker | Mode::Inactive => {
                 self.send_midi(start, length, context);
@@ -145,8 +135,12 @@ impl Audio {
         self.was_playing = playing;
     }
 
+    /// Hands the heard channel on. While bypassed, nothing: the reset that began it ends what was decided.
     fn hear(&mut self, buffer: &mut Buffer) {
         let length = buffer.samples();
+        if self.was_bypassed {
+            return self.input.leave_out(length);
+        }
         match buffer.as_slice() {
             [] => self.input.leave_out(length),
             [mono] => self.input.push(length, mono.iter().copied()),

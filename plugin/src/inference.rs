@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use ringbuf::traits::{Observer, Producer, Split};
 use ringbuf::{HeapCons, HeapProd, HeapRb};
-use tocco_models::{Card, ClassSet, Decision, NetworkKind, Policy, Recognizer, Task};
+use tocco_models::{Card, ClassSet, Decision, Policy, Recognizer, Task};
 
 use crate::latency::Terms;
 use crate::midi::{Due, Message, MidiMap};
@@ -197,10 +197,8 @@ impl Engine {
 
     /// Recognising failed inside: what was decided ends, for the panel, OSC and MIDI alike.
     pub fn give_up(&mut self) {
-        let at = self.position();
-        self.outlet.send(at, Message::Release);
-        self.outlet.map.forget();
-        self.outlet.fall_silent(at);
+        self.let_go();
+        self.outlet.fall_silent(self.position());
     }
 
     /// Samples that wait.
@@ -290,13 +288,18 @@ impl Engine {
         Some(heard)
     }
 
+    /// What is held ends, and what holds on is struck anew.
+    fn let_go(&mut self) {
+        self.outlet.send(self.position(), Message::Release);
+        self.outlet.map.forget();
+    }
+
     fn take_controls(&mut self, controls: &Controls, mode: Mode) {
         // Two threads have two orders of time: what the one said is ended before the other speaks.
         if let Some((_, before)) = self.told
             && matches!((before, mode), (Mode::AudioThread, Mode::Worker) | (Mode::Worker, Mode::AudioThread))
         {
-            self.outlet.send(self.position(), Message::Release);
-            self.outlet.map.forget();
+            self.let_go();
         }
         if let Some(Ready { recognizer, .. }) = &mut self.ready
             && self.told != Some((controls.policy, mode))
@@ -309,8 +312,7 @@ impl Engine {
             self.outlet.published.latency.set(&terms);
         }
         if self.outlet.midi_was_on && !controls.midi_on {
-            self.outlet.send(self.position(), Message::Release);
-            self.outlet.map.forget();
+            self.let_go();
         }
         self.outlet.midi_was_on = controls.midi_on;
     }
@@ -322,7 +324,7 @@ impl Engine {
             return Ok(());
         };
         let recognizer = self.ready.as_mut().map(|ready| &mut ready.recognizer);
-        if recognizer.as_ref().is_some_and(|r| !matches!(r.card().network, NetworkKind::Stream { .. })) {
+        if recognizer.as_ref().is_some_and(|recognizer| !recognizer.card().network.is_stream()) {
             return Ok(());
         }
         let lost = hearing.sound.drop_to_newest(self.largest_block);
@@ -339,7 +341,8 @@ fn hops(recognizer: &Recognizer, samples: u64, sample_rate: f64) -> u64 {
 }
 
 /// Samples of input from one decision to the next.
-fn hop_samples(recognizer: &Recognizer, sample_rate: f64) -> f64 {
+#[must_use]
+pub fn hop_samples(recognizer: &Recognizer, sample_rate: f64) -> f64 {
     let card = recognizer.card();
     card.hop() as f64 * sample_rate / f64::from(card.sample_rate)
 }

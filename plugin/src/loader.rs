@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use tocco_models::{Model, NetworkKind, Recognizer, library};
+use tocco_models::{Model, Recognizer, library};
 
 use crate::inference::Ready;
 use crate::instance::{Instance, Loaded, lock};
@@ -158,7 +158,7 @@ fn tell_of_panic(instance: &Instance) {
 }
 
 /// Builds a recognizer for the model and rate, and hands it to the engine between two pieces of sound.
-fn build(instance: &Instance, slot: &mut Slot) {
+fn build(instance: &Instance, slot: &Slot) {
     let loaded = instance.model.load_full();
     // The sentence about a panic outlives the restart that follows it.
     let is_restart = instance.broken.load(Ordering::Relaxed) && instance.panics.load(Ordering::Relaxed) > 0;
@@ -191,7 +191,7 @@ fn prepare(instance: &Instance, model: &Arc<Model>, activation: Activation) -> t
     let mut recognizer = Recognizer::new(model, sample_rate, &instance.params.policy())?;
     let wish = instance.params.run_in.value();
     let network = &model.card().network;
-    let is_candidate = wish == Wish::AudioThread || wish == Wish::Auto && matches!(network, NetworkKind::Stream { .. });
+    let is_candidate = wish == Wish::AudioThread || wish == Wish::Auto && network.is_stream();
     let plan = match instance.panics.load(Ordering::Relaxed) {
         0 if is_rendering => Some(Placed::worker(Why::Rendering)),
         0 if is_candidate => None,

@@ -157,7 +157,7 @@ pub fn place(wish: Wish, network: &NetworkKind, trial: Option<&Trial>, block: Du
     let fits = |share: f64| trial.is_some_and(|trial| trial.slowest.as_secs_f64() <= share * block.as_secs_f64());
     match wish {
         Wish::Worker => Placed::worker(Why::Wished),
-        Wish::Auto if !matches!(network, NetworkKind::Stream { .. }) => Placed::worker(Why::Windowed),
+        Wish::Auto if !network.is_stream() => Placed::worker(Why::Windowed),
         _ if trial.is_some_and(|trial| trial.system_calls > 0) => Placed::worker(Why::Exhausted),
         Wish::Auto if fits(AUTO_SHARE) => Placed { mode: Mode::AudioThread, why: Why::Fits },
         Wish::AudioThread if fits(WISHED_SHARE) => Placed { mode: Mode::AudioThread, why: Why::Wished },

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tocco_models::{Model, Recognizer, Result};
 
+use crate::inference::hop_samples;
 use crate::instance::lock;
 use crate::pool::{self, Share};
 
@@ -46,15 +47,19 @@ pub fn run(
 ) -> Result<(Trial, Share)> {
     let noise = noise();
     let sound = &noise[..block.clamp(1, noise.len())];
-    let hop = samples_per_hop(recognizer, sample_rate);
-    let blocks = |hops: usize| (hops * hop).div_ceil(sound.len());
+    let hop = hop_samples(recognizer, sample_rate);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some thousand blocks")]
+    let blocks = |hops: usize| (hops as f64 * hop / sound.len() as f64).ceil() as usize;
     let deadline = Instant::now() + LONGEST;
     let mut times = vec![Duration::MAX; blocks(WARM_HOPS)];
     let (warm, pool_bytes) = pool::measure(|| push(recognizer, sound, &mut times, deadline));
     warm?;
     let share = Share::new(pool_bytes);
     // Again, where the pool had to grow first: what the system served would be freed live. And quicker.
-    pool::measure(|| push(recognizer, sound, &mut times, deadline)).0?;
+    {
+        let _scope = pool::Scope::enter();
+        push(recognizer, sound, &mut times, deadline)?;
+    }
     let mut trial = Trial { slowest: slowest(&times), pool_bytes, system_calls: 0 };
     let key = Key { model: Arc::downgrade(model), sample_rate, block };
     if let Some(known) = known(&key) {
@@ -102,12 +107,6 @@ fn noise() -> Vec<f32> {
             0.17 * ((state >> 8) as f32 / 8_388_608.0 - 1.0)
         })
         .collect()
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some thousand samples")]
-fn samples_per_hop(recognizer: &Recognizer, sample_rate: f64) -> usize {
-    let card = recognizer.card();
-    (card.hop() as f64 * sample_rate / f64::from(card.sample_rate)).ceil() as usize
 }
 
 /// What a measurement holds for.

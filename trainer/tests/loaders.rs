@@ -80,11 +80,6 @@ fn difference(runner: &mut dyn Runner, frames: &[f32], per_step: usize, expected
     worst
 }
 
-fn per_step(card: &Card) -> usize {
-    let NetworkKind::Stream { frames_per_step, .. } = &card.network else { panic!("a stream model") };
-    frames_per_step * card.frontend.as_ref().unwrap().mels
-}
-
 #[test]
 fn both_loaders_equal_the_whole_sequence_on_onnx_runtime() {
     let runtime = match engine::library(None) {
@@ -103,7 +98,7 @@ fn both_loaders_equal_the_whole_sequence_on_onnx_runtime() {
         for loader in [Loader::Explicit, Loader::Pulse] {
             let model = Model::from_bytes_by(bytes, loader).unwrap();
             let mut runner = model.runner().unwrap();
-            let worst = difference(&mut *runner, &frames, per_step(card), &expected, card.classes.len());
+            let worst = difference(&mut *runner, &frames, card.step_input(), &expected, card.classes.len());
             println!("{name}, {loader:?}: {worst:.1e} over {} frames", frames.len() / mels);
             assert!(worst <= TOLERANCE, "{name}, {loader:?}: {worst}");
         }
@@ -231,7 +226,7 @@ fn every_loader_resets_exactly() {
     }
     for (name, model) in models {
         let card = model.card();
-        let (per_step, classes) = (per_step(card), card.classes.len());
+        let (per_step, classes) = (card.step_input(), card.classes.len());
         let frames = minute(card);
         let mut runner = model.runner().unwrap();
         let first = first_steps(&mut *runner, &frames, per_step, classes);

@@ -14,8 +14,8 @@ use tract_pulse::internal::{PulsedModel, PulsedModelExt, ToDim};
 use super::layers;
 use super::network::start_from_inputs;
 use crate::onnx::pb;
-use crate::onnx::sequence::{Parts, untyped};
-use crate::onnx::value_info;
+use crate::onnx::sequence::Parts;
+use crate::onnx::{untyped, value_info};
 
 /// The pulsed graph. Inputs: `frames` `[1, frames_per_step, mels]` and the tail's states; outputs: the logits and the
 /// tail's next states.

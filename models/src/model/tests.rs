@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 use super::*;
-use crate::card::{Reference, StateSpec};
+use crate::card::{NetworkKind, Reference, StateSpec};
 use crate::onnx::{GraphBuilder, encode, with_card};
 use crate::test_models::{self, MELS, STEP};
 

@@ -110,8 +110,16 @@ pub(crate) fn value_info(name: &str, shape: &[usize]) -> pb::ValueInfoProto {
         .into_iter()
         .map(|d| Dimension { denotation: String::new(), value: Some(Value::DimValue(d)) })
         .collect();
-    let tensor =
-        pb::type_proto::Tensor { elem_type: DataType::Float as i32, shape: Some(pb::TensorShapeProto { dim }) };
+    floats_info(name, Some(pb::TensorShapeProto { dim }))
+}
+
+/// An output whose shape the engine infers.
+pub(crate) fn untyped(name: &str) -> pb::ValueInfoProto {
+    floats_info(name, None)
+}
+
+fn floats_info(name: &str, shape: Option<pb::TensorShapeProto>) -> pb::ValueInfoProto {
+    let tensor = pb::type_proto::Tensor { elem_type: DataType::Float as i32, shape };
     pb::ValueInfoProto {
         name: name.into(),
         r#type: Some(pb::TypeProto {

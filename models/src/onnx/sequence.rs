@@ -9,7 +9,7 @@ mod rules;
 
 use std::collections::HashMap;
 
-use super::{Attribute, GraphBuilder, pb};
+use super::{Attribute, GraphBuilder, pb, untyped, value_info};
 use crate::card::{Card, NetworkKind, StateSpec};
 use crate::error::{Error, Result};
 use rules::Translator;
@@ -131,8 +131,8 @@ fn scan(parts: &Parts, graph: &mut pb::GraphProto) -> Result<String> {
         let initial = format!("{}_initial", state.name);
         zeros.initializer(&initial, &state.shape, &vec![0.0; state.shape.iter().product()]);
         node.input.push(initial);
-        body.input.push(super::build::value_info(&state.name, &state.shape));
-        body.output.push(super::build::value_info(&state.output_name(), &state.shape));
+        body.input.push(value_info(&state.name, &state.shape));
+        body.output.push(value_info(&state.output_name(), &state.shape));
         node.output.push(format!("{}_final", state.name));
     }
     for (name, flow) in &parts.cuts {
@@ -149,7 +149,7 @@ fn scan(parts: &Parts, graph: &mut pb::GraphProto) -> Result<String> {
         if inside != *name {
             body.node.insert(0, rules::node("Identity", &[&inside], name, &[]));
         }
-        body.input.push(super::build::value_info(&inside, &flow.shape));
+        body.input.push(value_info(&inside, &flow.shape));
     }
     body.output.push(untyped("logits"));
     node.output.push("logits_stacked".into());
@@ -186,26 +186,13 @@ fn dim(d: usize) -> i64 {
 /// `frames` `[1, time, mels]`.
 fn symbolic_input(mels: usize) -> pb::ValueInfoProto {
     use pb::tensor_shape_proto::dimension::Value;
-    let mut info = super::build::value_info("frames", &[1, 1, mels]);
+    let mut info = value_info("frames", &[1, 1, mels]);
     if let Some(pb::TypeProto { value: Some(pb::type_proto::Value::TensorType(tensor)), .. }) = &mut info.r#type
         && let Some(shape) = &mut tensor.shape
     {
         shape.dim[1].value = Some(Value::DimParam(TIME.into()));
     }
     info
-}
-
-/// An output whose shape the engine infers.
-pub(crate) fn untyped(name: &str) -> pb::ValueInfoProto {
-    let tensor = pb::type_proto::Tensor { elem_type: pb::tensor_proto::DataType::Float as i32, ..Default::default() };
-    pb::ValueInfoProto {
-        name: name.into(),
-        r#type: Some(pb::TypeProto {
-            denotation: String::new(),
-            value: Some(pb::type_proto::Value::TensorType(tensor)),
-        }),
-        ..Default::default()
-    }
 }
 
 /// The numbers of an integer tensor.

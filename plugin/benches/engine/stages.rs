@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use tocco_models::{Card, Decider, Frontend, Loader, Model, NetworkKind, Policy, Recognizer, Resampler, library};
+use tocco_models::{Decider, Frontend, Loader, Model, Policy, Recognizer, Resampler, library};
 
 use super::table::{Table, percentile};
 
@@ -35,13 +35,6 @@ fn median_us(mut work: impl FnMut()) -> f32 {
     percentile(&times, 0.5)
 }
 
-fn per_step(card: &Card) -> usize {
-    match (&card.network, &card.frontend) {
-        (NetworkKind::Stream { frames_per_step, .. }, Some(f)) => frames_per_step * f.mels,
-        _ => 0,
-    }
-}
-
 /// Each stage of one hop, for each shipped model and loader.
 pub fn measure(table: &mut Table) {
     for (name, bytes) in library::all() {
@@ -60,7 +53,7 @@ pub fn measure(table: &mut Table) {
             let features = median_us(|| frontend.push(black_box(&at_rate), |f| _ = black_box(f[0])));
             stages.push(("features".into(), features));
         }
-        let input = vec![-5.0; per_step(card)];
+        let input = vec![-5.0; card.step_input()];
         let mut logits = vec![0.0; card.classes.len()];
         for loader in [Loader::Explicit, Loader::Pulse] {
             let Ok(by) = Model::from_bytes_by(bytes, loader) else { continue };

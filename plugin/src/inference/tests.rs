@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use ringbuf::traits::Consumer;
-use tocco_models::{Model, Runner, library};
+use tocco_models::{Model, NetworkKind, Runner, library};
 
 use super::*;
 use crate::state::{Mapping, MidiMode};

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use nice_plug::context::process::SendEventError;
 use nice_plug::prelude::*;
 use tocco_plugin::Tocco;
+use tocco_plugin::pool::system_calls;
 
 /// Events that fit into one block.
 const ROOM: usize = 1024;
@@ -68,6 +69,8 @@ impl ProcessContext<Tocco> for Block {
 pub struct Host {
     pub plugin: Tocco,
     pub block: Block,
+    /// How often the system's allocator was called while the plugin processed.
+    pub system_calls: u64,
     buffer: Buffer<'static>,
 }
 
@@ -82,7 +85,7 @@ impl Host {
     ) -> Self {
         let plugin = Tocco::default();
         plugin.params().deserialize_fields(&[("settings".to_owned(), settings.to_string())].into());
-        let mut host = Self { plugin, block: Block::new(sample_rate), buffer: Buffer::default() };
+        let mut host = Self { plugin, block: Block::new(sample_rate), system_calls: 0, buffer: Buffer::default() };
         for (id, normalized) in params {
             host.set(id, *normalized);
         }
@@ -117,7 +120,9 @@ impl Host {
             let lasting: &'static mut [f32] = std::slice::from_raw_parts_mut(samples.as_mut_ptr(), length);
             self.buffer.set_slices(length, |slices| slices[0] = lasting);
         }
+        let before = system_calls();
         self.plugin.process(&mut self.buffer, &mut aux, &mut self.block);
+        self.system_calls += system_calls() - before;
         // SAFETY: as above.
         unsafe { self.buffer.set_slices(0, |slices| slices[0] = &mut []) };
     }
