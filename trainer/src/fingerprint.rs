@@ -18,7 +18,7 @@ use tocco_models::resample_all;
 use crate::audio::Sound;
 
 /// From this correlation on, two recordings count as nearly the same.
-pub const NEARLY_THE_SAME: f32 = 0.9;
+pub const NEARLY_THE_SAME: f32 = 0.95;
 
 /// Lowest band, in Hz; six octaves are heard, which every coding leaves alone.
 const LOWEST_HZ: f64 = 80.0;
@@ -37,6 +37,9 @@ const MOST_PER_HASH: usize = 64;
 const WAVE_RATE: f64 = 8000.0;
 /// Waves are compared over so many seconds from where the sound begins.
 const WAVE_S: f64 = 3.0;
+/// How much of each sample is taken from the next: weight for the higher partials, which part first where two takes
+/// are only alike. More of it, and a noise floor hides copies.
+const PRE_EMPHASIS: f32 = 0.5;
 /// Of the shorter of two waves, this part must overlap.
 const OVERLAP: f64 = 0.7;
 
@@ -164,9 +167,8 @@ impl Wave {
     /// The recording's rate can't be resampled from.
     pub fn of(sound: &Sound) -> Result<Self> {
         let mut samples = resample_all(&sound.samples, f64::from(sound.rate), WAVE_RATE)?;
-        // The higher partials part first where two takes are only alike: give them weight.
         for i in (1..samples.len()).rev() {
-            samples[i] -= 0.95 * samples[i - 1];
+            samples[i] -= PRE_EMPHASIS * samples[i - 1];
         }
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few thousand samples")]
         let (frame, most) = ((0.02 * WAVE_RATE) as usize, (WAVE_S * WAVE_RATE) as usize);
