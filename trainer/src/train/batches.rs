@@ -49,7 +49,7 @@ impl Batch {
             targets: tensor(&self.targets, self.classes),
             distribution: tensor(&self.distribution, self.classes),
             one_of: tensor(&self.one_of, 1),
-            known: tensor(&self.known, 1),
+            known: tensor(&self.known, self.classes),
         }
     }
 }
@@ -120,15 +120,15 @@ fn assemble(settings: &Settings, scenes: &[Scene]) -> Batch {
     let none = settings.classes.iter().position(|c| c == NONE);
     for scene in scenes {
         batch.frames.extend_from_slice(&scene.frames);
-        for &target in &scene.targets {
-            push_target(&mut batch, target, none, settings.options.label_smoothing);
+        for (&target, &known) in scene.targets.iter().zip(&scene.known) {
+            push_target(&mut batch, target, known, none, settings.options.label_smoothing);
         }
     }
     normalise(&mut batch.frames, &settings.mean, &settings.deviation);
     batch
 }
 
-fn push_target(batch: &mut Batch, target: FrameTarget, none: Option<usize>, smoothing: f32) {
+fn push_target(batch: &mut Batch, target: FrameTarget, known: u128, none: Option<usize>, smoothing: f32) {
     let sounding = match target {
         FrameTarget::Unclear => 0,
         FrameTarget::Silence => none.map_or(0, |n| 1_u128 << n),
@@ -144,9 +144,10 @@ fn push_target(batch: &mut Batch, target: FrameTarget, none: Option<usize>, smoo
         batch.targets.push(f32::from(u8::from(sounds)));
         let share = if sounds { 1.0 - smoothing } else { 0.0 };
         batch.distribution.push(share + smoothing / batch.classes as f32);
+        let counts = target != FrameTarget::Unclear && known >> class & 1 == 1;
+        batch.known.push(f32::from(u8::from(counts)));
     }
     batch.one_of.push(f32::from(u8::from(one)));
-    batch.known.push(f32::from(u8::from(target != FrameTarget::Unclear)));
 }
 
 /// Each mel band to mean 0 and deviation 1.

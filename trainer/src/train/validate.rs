@@ -78,12 +78,13 @@ pub(super) fn final_figures(run: &Run, corpus: &Corpus, device: &Device) -> Resu
 fn hear(net: &StreamTcn, settings: &Settings, clips: &[Clip], device: &Device) -> Result<Vec<Heard>> {
     let classes = settings.classes.len();
     let mels = settings.net.mels;
-    let mut order: Vec<&Clip> = clips.iter().collect();
+    let mut order: Vec<(&Clip, usize)> = clips.iter().filter_map(|clip| Some((clip, clip.class()?))).collect();
     // Equal lengths go together, so that little is padded.
-    order.sort_by_key(|clip| clip.samples.len());
+    order.sort_by_key(|(clip, _)| clip.samples.len());
     let mut heard = Vec::with_capacity(clips.len());
     for group in order.chunks(TOGETHER) {
-        let frames: Vec<Vec<f32>> = group.par_iter().map(|clip| features(clip, settings)).collect::<Result<_>>()?;
+        let frames: Vec<Vec<f32>> =
+            group.par_iter().map(|(clip, _)| features(clip, settings)).collect::<Result<_>>()?;
         let time = frames.iter().map(|f| f.len() / mels).max().unwrap_or(0);
         let mut input = vec![0.0; group.len() * time * mels];
         for (row, frames) in input.chunks_exact_mut((time * mels).max(1)).zip(&frames) {
@@ -91,7 +92,9 @@ fn hear(net: &StreamTcn, settings: &Settings, clips: &[Clip], device: &Device) -
         }
         let input = Tensor::<3>::from_data(TensorData::new(input, [group.len(), time, mels]), device);
         let logits = values(&net.forward(input));
-        for ((clip, frames), logits) in group.iter().zip(&frames).zip(logits.chunks_exact((time * classes).max(1))) {
+        for (((clip, class), frames), logits) in
+            group.iter().zip(&frames).zip(logits.chunks_exact((time * classes).max(1)))
+        {
             let count = frames.len() / mels;
             let sounding: Vec<f32> = (0..count)
                 .filter(|&frame| clip.sounds(frame, &settings.options.frontend))
@@ -99,7 +102,7 @@ fn hear(net: &StreamTcn, settings: &Settings, clips: &[Clip], device: &Device) -
                 .collect();
             let all = &logits[..count * classes];
             let logits = if sounding.is_empty() { all.to_vec() } else { sounding };
-            heard.push(Heard { class: clip.class, logits });
+            heard.push(Heard { class: *class, logits });
         }
     }
     Ok(heard)
