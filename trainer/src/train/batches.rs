@@ -58,7 +58,7 @@ impl Batch {
             targets: answer(&self.targets, self.classes),
             distribution: answer(&self.distribution, self.classes),
             one_of: answer(&self.one_of, 1),
-            known: answer(&self.known, 1),
+            known: answer(&self.known, self.classes),
         }
     }
 }
@@ -139,14 +139,20 @@ fn assemble(settings: &Settings, scenes: &[Scene], seeds: &[u64]) -> Batch {
         match options.shape.hearing() {
             Hearing::Stream => {
                 batch.frames.extend_from_slice(&scene.frames);
-                for &target in &scene.targets {
-                    push_target(&mut batch, target, none, options.label_smoothing);
+                for (&target, &known) in scene.targets.iter().zip(&scene.known) {
+                    push_target(&mut batch, target, known, none, options.label_smoothing);
                 }
             }
             Hearing::Window { frames } => {
                 for end in window_ends(scene, frames, options.windows_per_scene, seed) {
                     batch.frames.extend_from_slice(&scene.frames[(end - frames) * inputs..end * inputs]);
-                    push_target(&mut batch, scene.targets[end - 1], none, options.label_smoothing);
+                    push_target(
+                        &mut batch,
+                        scene.targets[end - 1],
+                        scene.known[end - 1],
+                        none,
+                        options.label_smoothing,
+                    );
                 }
             }
         }
@@ -170,7 +176,7 @@ fn window_ends(scene: &Scene, frames: usize, count: usize, seed: u64) -> Vec<usi
         .collect()
 }
 
-fn push_target(batch: &mut Batch, target: FrameTarget, none: Option<usize>, smoothing: f32) {
+fn push_target(batch: &mut Batch, target: FrameTarget, known: u128, none: Option<usize>, smoothing: f32) {
     let sounding = match target {
         FrameTarget::Unclear => 0,
         FrameTarget::Silence => none.map_or(0, |n| 1_u128 << n),
@@ -186,9 +192,10 @@ fn push_target(batch: &mut Batch, target: FrameTarget, none: Option<usize>, smoo
         batch.targets.push(f32::from(u8::from(sounds)));
         let share = if sounds { 1.0 - smoothing } else { 0.0 };
         batch.distribution.push(share + smoothing / batch.classes as f32);
+        let counts = target != FrameTarget::Unclear && known >> class & 1 == 1;
+        batch.known.push(f32::from(u8::from(counts)));
     }
     batch.one_of.push(f32::from(u8::from(one)));
-    batch.known.push(f32::from(u8::from(target != FrameTarget::Unclear)));
 }
 
 /// Each mel band to mean 0 and deviation 1.

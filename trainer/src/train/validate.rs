@@ -80,17 +80,18 @@ pub(super) fn final_figures(run: &Run, corpus: &Corpus, device: &Device) -> Resu
 }
 
 fn hear(net: &Net, settings: &Settings, clips: &[Clip], device: &Device) -> Result<Vec<Heard>> {
-    let mut order: Vec<&Clip> = clips.iter().collect();
+    let mut order: Vec<(&Clip, usize)> = clips.iter().filter_map(|clip| Some((clip, clip.class()?))).collect();
     // Equal lengths go together, so that little is padded.
-    order.sort_by_key(|clip| clip.samples.len());
+    order.sort_by_key(|(clip, _)| clip.samples.len());
     let mut heard = Vec::with_capacity(clips.len());
     for group in order.chunks(TOGETHER) {
-        let frames: Vec<Vec<f32>> = group.par_iter().map(|clip| features(clip, settings)).collect::<Result<_>>()?;
+        let frames: Vec<Vec<f32>> =
+            group.par_iter().map(|(clip, _)| features(clip, settings)).collect::<Result<_>>()?;
         let logits = match settings.options.shape.hearing() {
             Hearing::Stream => sequences(net, settings, group, &frames, device),
             Hearing::Window { frames: length } => windows(net, settings, group, &frames, length, device),
         };
-        heard.extend(group.iter().zip(logits).map(|(clip, logits)| Heard { class: clip.class, logits }));
+        heard.extend(group.iter().zip(logits).map(|((_, class), logits)| Heard { class: *class, logits }));
     }
     Ok(heard)
 }
@@ -102,7 +103,13 @@ fn sounding(clip: &Clip, settings: &Settings, count: usize) -> Vec<usize> {
 }
 
 /// Logits of each recording at its sounding frames, from one pass over them all.
-fn sequences(net: &Net, settings: &Settings, group: &[&Clip], frames: &[Vec<f32>], device: &Device) -> Vec<Vec<f32>> {
+fn sequences(
+    net: &Net,
+    settings: &Settings,
+    group: &[(&Clip, usize)],
+    frames: &[Vec<f32>],
+    device: &Device,
+) -> Vec<Vec<f32>> {
     let (classes, size) = (settings.classes.len(), settings.options.frontend.frame_size());
     let time = frames.iter().map(|f| f.len() / size).max().unwrap_or(0);
     let mut input = vec![0.0; group.len() * time * size];
@@ -114,7 +121,7 @@ fn sequences(net: &Net, settings: &Settings, group: &[&Clip], frames: &[Vec<f32>
     let of_each = logits.chunks_exact((time * classes).max(1));
     let recordings = group.iter().zip(frames).zip(of_each);
     recordings
-        .map(|((clip, frames), logits)| {
+        .map(|(((clip, _), frames), logits)| {
             let frames = sounding(clip, settings, frames.len() / size).into_iter();
             frames.flat_map(|frame| logits[frame * classes..(frame + 1) * classes].iter().copied()).collect()
         })
@@ -126,7 +133,7 @@ fn sequences(net: &Net, settings: &Settings, group: &[&Clip], frames: &[Vec<f32>
 fn windows(
     net: &Net,
     settings: &Settings,
-    group: &[&Clip],
+    group: &[(&Clip, usize)],
     frames: &[Vec<f32>],
     length: usize,
     device: &Device,
@@ -134,7 +141,7 @@ fn windows(
     let (classes, size) = (settings.classes.len(), settings.options.frontend.frame_size());
     let mut input = Vec::new();
     let mut counts = Vec::with_capacity(group.len());
-    for (clip, frames) in group.iter().zip(frames) {
+    for ((clip, _), frames) in group.iter().zip(frames) {
         let ends = sounding(clip, settings, frames.len() / size);
         let chosen = ends.len().min(MOST_WINDOWS);
         for i in 0..chosen {
