@@ -4,11 +4,13 @@
 //! is: notes are played at other speeds (pitch, formants and time together), put one after another into scenes,
 //! and each scene gets its own tone colour, room, level and noise.
 
+mod clip;
 mod effects;
 mod scene;
 
+pub use clip::Clip;
 pub use effects::Biquad;
-pub use scene::{Clip, FrameTarget, Scene, SceneConfig, SceneMaker};
+pub use scene::{FrameTarget, Scene, SceneConfig, SceneMaker};
 
 use serde::{Deserialize, Serialize};
 

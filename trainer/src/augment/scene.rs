@@ -7,65 +7,13 @@ use rand::{Rng, SeedableRng};
 use tocco_models::{FrontendConfig, LogMel};
 
 use super::Strength;
+use super::clip::{Clip, LEVEL_HOP, OVER_DB, SOUNDS_DB};
 use super::effects::{self, Rooms, gain};
 
-/// Samples over which the level of a clip is measured.
-const LEVEL_HOP: usize = 240;
-/// A note sounds while it is no more than this under its loudest moment ...
-const SOUNDS_DB: f32 = -40.0;
-/// ... and is over when it is this far under it. Between the two nobody can say.
-const OVER_DB: f32 = -62.0;
 /// How far the kinds of a class are drawn equally often: 0 by their clips, 1 all alike.
 const KIND_BALANCE: f32 = 0.5;
 /// Frames after a change for which no answer is asked: the analysis window straddles it.
 const GRACE_FRAMES: usize = 3;
-
-/// One recording at the model's rate.
-#[derive(Debug, Clone)]
-pub struct Clip {
-    /// Mono samples.
-    pub samples: Vec<f32>,
-    /// Index of its class.
-    pub class: usize,
-    /// Which instrument in which room: kinds with few recordings are drawn more often than their share.
-    pub kind: String,
-    /// Level of each `LEVEL_HOP` samples relative to the loudest, in dB.
-    levels: Vec<f32>,
-    /// First sample of the first note.
-    onset: usize,
-    peak: f32,
-}
-
-impl Clip {
-    /// Measures a recording; `None` where it is silent from end to end.
-    #[must_use]
-    pub fn new(samples: Vec<f32>, class: usize, kind: &str) -> Option<Self> {
-        let peak = samples.iter().fold(0.0_f32, |m, s| m.max(s.abs()));
-        let rms: Vec<f32> =
-            samples.chunks(LEVEL_HOP).map(|c| (c.iter().map(|s| s * s).sum::<f32>() / c.len() as f32).sqrt()).collect();
-        let loudest = rms.iter().copied().fold(0.0, f32::max);
-        if loudest < 1e-5 {
-            return None;
-        }
-        let levels: Vec<f32> = rms.iter().map(|r| 20.0 * (r / loudest + 1e-9).log10()).collect();
-        let onset = levels.iter().position(|&l| l > SOUNDS_DB).unwrap_or(0) * LEVEL_HOP;
-        Some(Self { samples, class, kind: kind.to_owned(), levels, onset, peak })
-    }
-
-    /// Level at a sample relative to the loudest, in dB.
-    fn level(&self, sample: f64) -> f32 {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positions within a clip")]
-        let hop = (sample.max(0.0) as usize) / LEVEL_HOP;
-        self.levels.get(hop).copied().unwrap_or(-200.0)
-    }
-
-    /// Whether the clip sounds at each hop of the model, for whole-file validation.
-    #[must_use]
-    pub fn sounds(&self, frame: usize, frontend: &FrontendConfig) -> bool {
-        let centre = (frame + 1) * frontend.hop;
-        self.level(centre.saturating_sub(frontend.window / 2) as f64) > SOUNDS_DB
-    }
-}
 
 /// What is asked of the network in one frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +33,9 @@ pub struct Scene {
     pub frames: Vec<f32>,
     /// One target a frame.
     pub targets: Vec<FrameTarget>,
+    /// For each frame the classes of which the target's word holds, present or absent: bit `i` for class `i`. A class
+    /// is known to be absent only where every recording that sounds was listened to for it.
+    pub known: Vec<u128>,
 }
 
 /// How scenes are made.
@@ -112,14 +63,26 @@ pub struct SceneConfig {
 pub struct SceneMaker<'a> {
     config: &'a SceneConfig,
     clips: &'a [Clip],
-    /// Clips of each class, each with the sum of the weights up to and with it.
+    /// Clips of each class, each with the sum of the weights up to and with it; at the end those of no class.
     by_class: Vec<Vec<(usize, f32)>>,
     share: Vec<f32>,
     log_mel: LogMel,
     rooms: Rooms,
-    /// For each frame: which classes sound (bit `i` for class `i`), and whether a note is dying away.
-    states: Vec<(u128, bool)>,
+    states: Vec<State>,
 }
+
+/// What is the case in a frame.
+#[derive(Debug, Clone, Copy)]
+struct State {
+    /// The classes that sound: bit `i` for class `i`.
+    classes: u128,
+    /// The classes that every sounding recording knows about.
+    known: u128,
+    /// Whether a note is dying away.
+    faint: bool,
+}
+
+const SILENT: State = State { classes: 0, known: u128::MAX, faint: false };
 
 /// A note as it lies in a scene.
 struct Placed<'a> {
@@ -145,22 +108,30 @@ impl<'a> SceneMaker<'a> {
     /// # Errors
     /// Where the frontend can't be made.
     pub fn new(config: &'a SceneConfig, clips: &'a [Clip], classes: usize) -> tocco_models::Result<Self> {
+        let drawn_as = |clip: &Clip| -> Vec<usize> {
+            let of: Vec<usize> = (0..classes).filter(|class| clip.classes >> class & 1 == 1).collect();
+            if of.is_empty() { vec![classes] } else { of }
+        };
         let mut kinds: BTreeMap<(usize, &str), f32> = BTreeMap::new();
         for clip in clips {
-            *kinds.entry((clip.class, &clip.kind)).or_default() += 1.0;
+            for class in drawn_as(clip) {
+                *kinds.entry((class, &clip.kind)).or_default() += 1.0;
+            }
         }
-        let mut by_class: Vec<Vec<(usize, f32)>> = vec![Vec::new(); classes];
+        let mut by_class: Vec<Vec<(usize, f32)>> = vec![Vec::new(); classes + 1];
         for (i, clip) in clips.iter().enumerate() {
-            let weight = kinds[&(clip.class, clip.kind.as_str())].powf(-KIND_BALANCE);
-            let sum = by_class[clip.class].last().map_or(0.0, |last| last.1);
-            by_class[clip.class].push((i, sum + weight));
+            for class in drawn_as(clip) {
+                let weight = kinds[&(class, clip.kind.as_str())].powf(-KIND_BALANCE);
+                let sum = by_class[class].last().map_or(0.0, |last| last.1);
+                by_class[class].push((i, sum + weight));
+            }
         }
         let share = by_class
             .iter()
             .enumerate()
             .map(|(class, clips)| {
                 let weight = if clips.is_empty() { 0.0 } else { (clips.len() as f32).powf(config.balance) };
-                if Some(class) == config.none { 0.5 * weight } else { weight }
+                if Some(class) == config.none || class == classes { 0.5 * weight } else { weight }
             })
             .collect();
         let samples = config.frames * config.frontend.hop;
@@ -180,14 +151,14 @@ impl<'a> SceneMaker<'a> {
         let mut rng = StdRng::seed_from_u64(seed);
         let samples = self.config.frames * self.config.frontend.hop;
         let mut sound = vec![0.0_f32; samples];
-        self.states = vec![(0, false); self.config.frames];
+        self.states = vec![SILENT; self.config.frames];
         // Now and then a scene is only noise, so that handling and rooms come out as nothing.
         if rng.random_bool(0.96) {
             self.play(&mut sound, &mut rng);
         }
         self.colour(&mut sound, &mut rng);
         let frames = self.analyse(&sound, &mut rng);
-        Scene { frames, targets: self.targets() }
+        Scene { frames, targets: self.targets(), known: self.known() }
     }
 
     fn play(&mut self, sound: &mut [f32], rng: &mut StdRng) {
@@ -313,7 +284,7 @@ impl<'a> SceneMaker<'a> {
         let raw: Vec<FrameTarget> = self
             .states
             .iter()
-            .map(|&(classes, faint)| match (classes, faint) {
+            .map(|state| match (state.classes, state.faint) {
                 (0, true) => FrameTarget::Unclear,
                 (0, false) => FrameTarget::Silence,
                 (classes, _) => FrameTarget::Sounds(classes),
@@ -328,6 +299,11 @@ impl<'a> SceneMaker<'a> {
             }
         }
         targets
+    }
+
+    fn known(&self) -> Vec<u128> {
+        // Whatever else sounds, what sounds is there.
+        self.states.iter().map(|state| state.known | state.classes).collect()
     }
 }
 
@@ -361,15 +337,17 @@ impl Placed<'_> {
     }
 
     /// Notes in each frame whether this note sounds in the middle of its window.
-    fn mark(&self, states: &mut [(u128, bool)], frontend: &FrontendConfig) {
-        for (frame, (classes, faint)) in states.iter_mut().enumerate() {
+    fn mark(&self, states: &mut [State], frontend: &FrontendConfig) {
+        for (frame, state) in states.iter_mut().enumerate() {
             let centre = ((frame + 1) * frontend.hop).saturating_sub(frontend.window / 2);
             let Some(i) = centre.checked_sub(self.at).filter(|i| *i < self.length) else { continue };
             let level = self.clip.level(self.from + i as f64 * self.speed) + 20.0 * self.shape(i).max(1e-6).log10();
             if level > SOUNDS_DB {
-                *classes |= 1 << self.clip.class;
+                state.classes |= self.clip.classes;
+                state.known &= self.clip.known;
             } else if level > OVER_DB {
-                *faint = true;
+                state.known &= self.clip.known;
+                state.faint = true;
             }
         }
     }

@@ -65,7 +65,7 @@ fn clips() -> Vec<Clip> {
         .map(|(class, &hz)| {
             let mut samples = vec![0.0; 12_000];
             samples.extend(sine(hz, 24_000));
-            Clip::new(samples, class, "tone").unwrap()
+            Clip::single(samples, class, "tone").unwrap()
         })
         .collect()
 }
@@ -125,6 +125,42 @@ fn targets_say_what_sounds() {
 
 #[test]
 fn silence_is_no_clip() {
-    assert!(Clip::new(vec![0.0; 1000], 0, "").is_none());
-    assert!(Clip::new(Vec::new(), 0, "").is_none());
+    assert!(Clip::single(vec![0.0; 1000], 0, "").is_none());
+    assert!(Clip::single(Vec::new(), 0, "").is_none());
+}
+
+/// A class that nobody listened for in one of two clips is unknown while that clip sounds, and known elsewhere.
+#[test]
+fn what_nobody_listened_for_is_not_known_to_be_absent() {
+    let mut clips = clips();
+    clips[0] = Clip::new(clips[0].samples.clone(), 0b101, 0b001, "tone").unwrap();
+    let config = SceneConfig { overlap: 1.0, ..config(Strength::default()) };
+    let mut maker = SceneMaker::new(&config, &clips, 4).unwrap();
+    let mut seen = std::collections::BTreeSet::new();
+    for scene in (0..20).map(|seed| maker.make(seed)) {
+        for (target, known) in scene.targets.iter().zip(&scene.known) {
+            let FrameTarget::Sounds(set) = target else { continue };
+            let expected = match set {
+                0b101 => 0b101,
+                0b111 => 0b111,
+                0b010 => u128::MAX,
+                other => panic!("no clip or mixture is {other:b}"),
+            };
+            // A clip that is too faint to be asked for still hides what nobody listened for in it.
+            assert!(*known == expected || (*set == 0b010 && *known == 0b111), "{set:b}: {known:b}");
+            seen.insert(*set);
+        }
+    }
+    assert_eq!(seen.len(), 3, "each clip alone, and both: {seen:?}");
+}
+
+#[test]
+fn clips_of_no_class_are_drawn_and_sound_like_silence_of_the_classes() {
+    let clips = vec![Clip::new(sine(440.0, 24_000), 0, 0b01, "other").unwrap(), clips().remove(1)];
+    let (config, mut others) = (config(Strength::default()), 0);
+    let mut maker = SceneMaker::new(&config, &clips, 2).unwrap();
+    for scene in (0..20).map(|seed| maker.make(seed)) {
+        others += scene.known.iter().filter(|known| **known == 0b01).count();
+    }
+    assert!(others > 200, "{others} frames");
 }

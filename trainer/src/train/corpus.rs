@@ -38,7 +38,7 @@ impl Corpus {
         let corpus = Self { train: read(Split::Train), val: read(Split::Val), test: read(Split::Test) };
         for (index, class) in classes.iter().enumerate() {
             let named = manifest.rows.iter().any(|r| r.labels.contains(class));
-            if named && !corpus.train.iter().any(|clip| clip.class == index) {
+            if named && !corpus.train.iter().any(|clip| clip.classes >> index & 1 == 1) {
                 bail!("no recording of the class «{class}» can be used for training: see the reasons above");
             }
         }
@@ -82,7 +82,7 @@ fn clip(row: &Row, classes: &[String]) -> Result<Clip> {
     let samples = resample_all(&sound.samples[..sound.samples.len().min(most)], rate, f64::from(SAMPLE_RATE))?;
     // Groups are named collection/instrument/pitch or the like: all but the last part says which instrument it is.
     let kind = row.group.rsplit_once('/').map_or("", |(kind, _)| kind);
-    match Clip::new(samples, class, kind) {
+    match Clip::single(samples, class, kind) {
         Some(clip) => Ok(clip),
         None => bail!("{at}: the recording is silent"),
     }

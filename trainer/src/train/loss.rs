@@ -13,7 +13,7 @@ pub(super) struct Tensors {
     pub distribution: Tensor<3>,
     /// Which frames count for «which of the classes» `[batch, time, 1]`.
     pub one_of: Tensor<3>,
-    /// Which frames count for «does each class sound» `[batch, time, 1]`.
+    /// Which classes of which frames count for «does each class sound» `[batch, time, classes]`.
     pub known: Tensor<3>,
 }
 
@@ -38,8 +38,10 @@ fn cross_entropy(logits: &Tensor<3>, batch: &Tensors) -> Tensor<1> {
 fn each_for_itself(logits: &Tensor<3>, batch: &Tensors) -> Tensor<1> {
     // ln(1 + e^x) - x t, written so that no exponential overflows.
     let softplus = activation::relu(logits.clone()) + (logits.clone().abs().neg().exp() + 1.0).log();
-    let each = (softplus - logits.clone() * batch.targets.clone()).sum_dim(2);
-    mean_over(each, &batch.known)
+    let each = softplus - logits.clone() * batch.targets.clone();
+    // The sum over the classes, as a mean over the frames.
+    let [_, _, classes] = logits.dims();
+    mean_over(each, &batch.known) * classes as f32
 }
 
 fn mean_over(each: Tensor<3>, counts: &Tensor<3>) -> Tensor<1> {
@@ -59,12 +61,16 @@ mod tests {
     }
 
     fn value(logits: &[f32], task: Task) -> f32 {
+        masked(logits, task, &[1.0, 1.0, 1.0, 1.0, 0.0, 0.0])
+    }
+
+    fn masked(logits: &[f32], task: Task, known: &[f32]) -> f32 {
         let batch = Tensors {
             frames: tensor(&[0.0; 3], 1),
             targets: tensor(&[1.0, 0.0, 0.0, 1.0, 0.0, 0.0], 2),
             distribution: tensor(&[1.0, 0.0, 0.0, 1.0, 0.0, 0.0], 2),
             one_of: tensor(&[1.0, 1.0, 0.0], 1),
-            known: tensor(&[1.0, 1.0, 0.0], 1),
+            known: tensor(known, 2),
         };
         loss(&tensor(logits, 2), &batch, task).into_scalar::<f32>()
     }
@@ -78,6 +84,16 @@ mod tests {
             let unclear = value(&[9.0, -9.0, -9.0, 9.0, 50.0, -70.0], task);
             assert!((right - unclear).abs() < 1e-6, "{task:?}");
         }
+    }
+
+    #[test]
+    fn a_class_that_nobody_listened_for_costs_nothing() {
+        let known = [1.0, 0.0, 1.0, 1.0, 0.0, 0.0];
+        let each = |x: f32| {
+            let logits = [3.0, x, 0.5, 0.5, 0.0, 0.0];
+            masked(&logits, Task::Instruments, &known) - masked(&logits, Task::Technique, &known)
+        };
+        assert!((each(-7.0) - each(7.0)).abs() < 1e-5);
     }
 
     #[test]

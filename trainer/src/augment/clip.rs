@@ -1,0 +1,73 @@
+//! Recordings in memory: what sounds in them, where, and how loud.
+
+use tocco_models::FrontendConfig;
+
+/// Samples over which the level of a clip is measured.
+pub(super) const LEVEL_HOP: usize = 240;
+/// A note sounds while it is no more than this under its loudest moment ...
+pub(super) const SOUNDS_DB: f32 = -40.0;
+/// ... and is over when it is this far under it. Between the two nobody can say.
+pub(super) const OVER_DB: f32 = -62.0;
+
+/// One recording at the model's rate.
+#[derive(Debug, Clone)]
+pub struct Clip {
+    /// Mono samples.
+    pub samples: Vec<f32>,
+    /// The classes that sound in it: bit `i` for class `i`.
+    pub classes: u128,
+    /// The classes of which somebody said whether they sound; of the others nobody knows.
+    pub known: u128,
+    /// Which instrument in which room: kinds with few recordings are drawn more often than their share.
+    pub kind: String,
+    /// Level of each `LEVEL_HOP` samples relative to the loudest, in dB.
+    levels: Vec<f32>,
+    /// First sample of the first note.
+    pub(super) onset: usize,
+    pub(super) peak: f32,
+}
+
+impl Clip {
+    /// Measures a recording of one class, in which no other sounds; `None` where it is silent from end to end.
+    #[must_use]
+    pub fn single(samples: Vec<f32>, class: usize, kind: &str) -> Option<Self> {
+        Self::new(samples, 1 << class, u128::MAX, kind)
+    }
+
+    /// Measures a recording in which `classes` sound and all of `known` were listened for; what sounds is known of
+    /// course. `None` where it is silent from end to end.
+    #[must_use]
+    pub fn new(samples: Vec<f32>, classes: u128, known: u128, kind: &str) -> Option<Self> {
+        let peak = samples.iter().fold(0.0_f32, |m, s| m.max(s.abs()));
+        let rms: Vec<f32> =
+            samples.chunks(LEVEL_HOP).map(|c| (c.iter().map(|s| s * s).sum::<f32>() / c.len() as f32).sqrt()).collect();
+        let loudest = rms.iter().copied().fold(0.0, f32::max);
+        if loudest < 1e-5 {
+            return None;
+        }
+        let levels: Vec<f32> = rms.iter().map(|r| 20.0 * (r / loudest + 1e-9).log10()).collect();
+        let onset = levels.iter().position(|&l| l > SOUNDS_DB).unwrap_or(0) * LEVEL_HOP;
+        Some(Self { samples, classes, known: known | classes, kind: kind.to_owned(), levels, onset, peak })
+    }
+
+    /// The class of a recording in which exactly one sounds.
+    #[must_use]
+    pub fn class(&self) -> Option<usize> {
+        // At most 127: it fits every index.
+        (self.classes.count_ones() == 1).then_some(self.classes.trailing_zeros() as usize)
+    }
+
+    /// Level at a sample relative to the loudest, in dB.
+    pub(super) fn level(&self, sample: f64) -> f32 {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positions within a clip")]
+        let hop = (sample.max(0.0) as usize) / LEVEL_HOP;
+        self.levels.get(hop).copied().unwrap_or(-200.0)
+    }
+
+    /// Whether the clip sounds at each hop of the model, for whole-file validation.
+    #[must_use]
+    pub fn sounds(&self, frame: usize, frontend: &FrontendConfig) -> bool {
+        let centre = (frame + 1) * frontend.hop;
+        self.level(centre.saturating_sub(frontend.window / 2) as f64) > SOUNDS_DB
+    }
+}
