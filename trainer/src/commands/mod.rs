@@ -65,7 +65,7 @@ pub(crate) fn remark(line: impl std::fmt::Display) {
 }
 
 /// The error and its causes; those that the text before already tells are left out.
-fn sentence(error: &anyhow::Error) -> String {
+pub(crate) fn sentence(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {
         if text.is_empty() {
