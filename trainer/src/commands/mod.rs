@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub mod compare;
 pub mod evaluate;
 pub mod export;
 pub mod inspect;
@@ -31,6 +32,8 @@ enum Command {
     Export(export::Args),
     /// Measures a model on held-out recordings.
     Evaluate(evaluate::Args),
+    /// Puts models side by side on the same held-out recordings.
+    Compare(compare::Args),
     /// Runs a model over recordings and prints what it hears.
     Recognize(recognize::Args),
     /// Shows a model's card, size, operators and cost on this machine.
@@ -46,6 +49,7 @@ pub fn main() -> ExitCode {
         Command::Train(args) => train::run(args),
         Command::Export(args) => export::run(args),
         Command::Evaluate(args) => evaluate::run(args),
+        Command::Compare(args) => compare::run(args),
         Command::Recognize(args) => recognize::run(args),
         Command::Inspect(args) => inspect::run(args),
     };
@@ -65,7 +69,7 @@ pub(crate) fn remark(line: impl std::fmt::Display) {
 }
 
 /// The error and its causes; those that the text before already tells are left out.
-fn sentence(error: &anyhow::Error) -> String {
+pub(crate) fn sentence(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {
         if text.is_empty() {
