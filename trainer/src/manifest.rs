@@ -2,7 +2,8 @@
 //!
 //! Columns: `path` (relative to the manifest's own folder where possible), `labels` (separated by `;`), `group`
 //! (recordings that must stay on one side of a split), `split` (`train`, `val`, `test`), `duration_s`,
-//! `sample_rate`; and, where known, `collection` and `licence`. Further columns are left alone.
+//! `sample_rate`; and, where they say something, `collection`, `licence` and `known` (the labels whose presence or
+//! absence was checked, separated by `;`; empty where that is all of them). Further columns are left alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
@@ -52,8 +53,12 @@ impl Split {
 pub struct Row {
     /// Where it lies, usable from the working folder.
     pub path: PathBuf,
-    /// What sounds: one class for a technique, any number for instruments; at least one.
+    /// What sounds: one class for a technique, any number for instruments; at least one, unless `known` says what
+    /// was listened for in vain.
     pub labels: Vec<String>,
+    /// The labels that somebody checked, those in `labels` among them: one that is here and not in `labels` is
+    /// absent, one that stands in neither is unknown and teaches nothing. Empty: every label was checked.
+    pub known: Vec<String>,
     /// Recordings of one group never stand in two splits.
     pub group: String,
     /// Which part of the data it belongs to.
@@ -66,6 +71,23 @@ pub struct Row {
     pub collection: String,
     /// Licence of the collection; empty where unknown.
     pub licence: String,
+}
+
+impl Row {
+    /// Whether the label sounds in the recording, or `None` where nobody checked.
+    #[must_use]
+    pub fn sounds(&self, label: &str) -> Option<bool> {
+        let has = |labels: &[String]| labels.iter().any(|l| l == label);
+        match has(&self.labels) {
+            true => Some(true),
+            false => (self.known.is_empty() || has(&self.known)).then_some(false),
+        }
+    }
+
+    /// Every label that the row speaks of: those that sound and those that were checked.
+    pub fn spoken_of(&self) -> impl Iterator<Item = &str> {
+        self.labels.iter().chain(&self.known).map(String::as_str)
+    }
 }
 
 /// A manifest as read: the rows that can be used, and those that point nowhere.
@@ -131,10 +153,10 @@ impl Manifest {
         remarks
     }
 
-    /// The classes of all rows: sorted by name, `none` last. Their order is the model's.
+    /// The classes that the rows speak of: sorted by name, `none` last. Their order is the model's.
     #[must_use]
     pub fn classes(&self) -> Vec<String> {
-        sorted_classes(self.rows.iter().flat_map(|r| r.labels.iter().map(String::as_str)))
+        sorted_classes(self.rows.iter().flat_map(Row::spoken_of))
     }
 
     /// The rows of one split.
@@ -192,17 +214,19 @@ impl Manifest {
         Ok(())
     }
 
-    /// Writes rows as a manifest, beside and renamed. Paths under the manifest's folder become relative to it.
+    /// Writes rows as a manifest, beside and renamed. Paths under the manifest's folder become relative to it; the
+    /// column `known` is left out where every row knows everything.
     ///
     /// # Errors
     /// The file can't be written.
     pub fn write(path: &Path, rows: &[Row]) -> Result<()> {
         let folder = absolute_folder(path);
         let mut writer = csv::Writer::from_writer(Vec::new());
-        writer.write_record(COLUMNS)?;
+        let columns = if rows.iter().all(|r| r.known.is_empty()) { &COLUMNS[..KNOWN] } else { &COLUMNS };
+        writer.write_record(columns)?;
         for row in rows {
             let shown = relative_to(&row.path, &folder);
-            writer.write_record([
+            let cells = [
                 shown.to_str().with_context(|| {
                     format!("{}: the name is not valid Unicode: rename the file", row.path.display())
                 })?,
@@ -213,7 +237,9 @@ impl Manifest {
                 &row.sample_rate.to_string(),
                 &row.collection,
                 &row.licence,
-            ])?;
+                &row.known.join(";"),
+            ];
+            writer.write_record(&cells[..columns.len()])?;
         }
         let bytes = writer.into_inner().context("the manifest can't be put together")?;
         Ok(tocco_models::write_beside(path, &bytes)?)
@@ -228,12 +254,15 @@ pub fn sorted_classes<'a>(labels: impl Iterator<Item = &'a str>) -> Vec<String> 
     set.iter().copied().filter(|c| *c != NONE).chain(none).map(str::to_owned).collect()
 }
 
-const COLUMNS: [&str; 8] = ["path", "labels", "group", "split", "duration_s", "sample_rate", "collection", "licence"];
+const COLUMNS: [&str; 9] =
+    ["path", "labels", "group", "split", "duration_s", "sample_rate", "collection", "licence", "known"];
 /// How many of [`COLUMNS`] must be there.
 const NEEDED: usize = 6;
+/// Where `known` stands in [`COLUMNS`].
+const KNOWN: usize = 8;
 
 /// Where each of [`COLUMNS`] stands in this file.
-struct Columns([Option<usize>; 8]);
+struct Columns([Option<usize>; COLUMNS.len()]);
 
 impl Columns {
     fn find(header: &csv::StringRecord) -> Result<Self> {
@@ -250,12 +279,14 @@ impl Columns {
 
     fn row(&self, record: &csv::StringRecord, folder: &Path) -> Result<Row> {
         let cell = |column: usize| self.0[column].and_then(|c| record.get(c)).unwrap_or("");
-        let labels: Vec<String> =
-            cell(1).split(';').map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect();
+        let list = |column: usize| -> Vec<String> {
+            cell(column).split(';').map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect()
+        };
+        let (labels, known) = (list(1), list(KNOWN));
         if cell(0).is_empty() {
             bail!("the path is empty");
         }
-        if labels.is_empty() {
+        if labels.is_empty() && known.is_empty() {
             bail!("the row has no label: write a class, or «none»");
         }
         let Some(split) = Split::parse(cell(3)) else {
@@ -272,7 +303,7 @@ impl Columns {
         let path = folder.join(cell(0));
         let group = if cell(2).is_empty() { cell(0) } else { cell(2) };
         let (group, collection, licence) = (group.to_owned(), cell(6).to_owned(), cell(7).to_owned());
-        Ok(Row { path, labels, group, split, duration_s, sample_rate, collection, licence })
+        Ok(Row { path, labels, known, group, split, duration_s, sample_rate, collection, licence })
     }
 }
 
@@ -293,4 +324,62 @@ fn relative_to(path: &Path, folder: &Path) -> PathBuf {
     }
     let up = folder.components().skip(common).map(|_| Component::ParentDir);
     up.chain(path.components().skip(common)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop at once")]
+    use super::*;
+
+    fn read(text: &str) -> Result<Manifest> {
+        let folder = tempfile::tempdir().unwrap();
+        for file in ["a.wav", "b.wav"] {
+            std::fs::write(folder.path().join(file), "x").unwrap();
+        }
+        std::fs::write(folder.path().join("m.csv"), text).unwrap();
+        Manifest::read(&folder.path().join("m.csv"))
+    }
+
+    #[test]
+    fn what_was_checked_is_told_from_what_is_unknown() {
+        let header = "path,known,labels,group,split,duration_s,sample_rate\n";
+        let row = "flute; voice,flute,g,train,1,44100";
+        let manifest = read(&format!("{header}a.wav,{row}\nb.wav,cello,,h,val,1,44100\n")).unwrap();
+        let sounds = |r: usize| ["flute", "voice", "cello"].map(|label| manifest.rows[r].sounds(label));
+        assert_eq!(sounds(0), [Some(true), Some(false), None]);
+        assert_eq!(sounds(1), [None, None, Some(false)], "a row may hold nothing of what was listened for");
+        assert_eq!(manifest.classes(), ["cello", "flute", "voice"]);
+        let reason = read(&format!("{header}a.wav,,,g,train,1,44100\n")).unwrap_err();
+        assert!(format!("{reason:#}").contains("no label"), "{reason:#}");
+    }
+
+    #[test]
+    fn what_is_written_reads_back_and_the_mask_only_stands_where_there_is_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (sound, path) = (folder.path().join("sub/a.wav"), folder.path().join("m.csv"));
+        std::fs::create_dir(folder.path().join("sub")).unwrap();
+        std::fs::write(&sound, "x").unwrap();
+        let mut row = Row {
+            path: sound,
+            labels: vec!["flute".into(), "voice".into()],
+            known: Vec::new(),
+            group: "g".into(),
+            split: Split::Test,
+            duration_s: 1.5,
+            sample_rate: 44_100,
+            collection: "mine, all of it".into(),
+            licence: String::new(),
+        };
+        Manifest::write(&path, &[row.clone()]).unwrap();
+        assert!(
+            std::fs::read_to_string(&path)
+                .unwrap()
+                .starts_with("path,labels,group,split,duration_s,sample_rate,collection,licence\nsub/a.wav,")
+        );
+        assert_eq!(Manifest::read(&path).unwrap().rows, [row.clone()]);
+        assert_eq!(row.sounds("cello"), Some(false), "without a mask everything is known");
+        row.known = vec!["flute".into(), "cello".into()];
+        Manifest::write(&path, &[row.clone()]).unwrap();
+        assert_eq!(Manifest::read(&path).unwrap().rows, [row]);
+    }
 }

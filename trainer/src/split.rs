@@ -2,6 +2,52 @@
 //! gives the same division on every machine and version.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::manifest::{Row, Split};
+
+/// Two recordings of different splits that were to become one sound.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{} is of the split «{}» and {} of «{}»: one sound of both would carry one split into the other; mix recordings of \
+     one split only", .first.display(), .first_split.name(), .other.display(), .other_split.name()
+)]
+pub struct CrossesSplits {
+    /// The first recording.
+    pub first: PathBuf,
+    /// Its split.
+    pub first_split: Split,
+    /// The first recording of another split.
+    pub other: PathBuf,
+    /// The other split.
+    pub other_split: Split,
+}
+
+/// The split that a mixture of these recordings belongs to: the one that all of them are of. `None` for no recording.
+///
+/// # Errors
+/// [`CrossesSplits`] where they are of two splits.
+pub fn one_side<'a>(sources: impl IntoIterator<Item = &'a Row>) -> Result<Option<Split>, CrossesSplits> {
+    let mut sources = sources.into_iter();
+    let Some(first) = sources.next() else { return Ok(None) };
+    match sources.find(|row| row.split != first.split) {
+        None => Ok(Some(first.split)),
+        Some(other) => Err(CrossesSplits {
+            first: first.path.clone(),
+            first_split: first.split,
+            other: other.path.clone(),
+            other_split: other.split,
+        }),
+    }
+}
+
+/// The seed of one mixture: a number that depends on the seed of the run, the split and the mixture's index alone, so
+/// that any machine, in any order, makes the same mixtures. Those of a few are written down in
+/// `recipes/divisions.toml`.
+#[must_use]
+pub fn mixture_seed(seed: u64, split: Split, index: u64) -> u64 {
+    shuffled(&format!("mixture/{}/{index}", split.name()), seed)
+}
 
 /// One group of recordings that must stay together: how many of each class it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -197,6 +243,28 @@ mod tests {
                     assert!(share(&groups, &parts, part, class) > 0.0, "seed {seed}: no {class} in part {part}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_mix_stays_on_one_side() {
+        let row = |path: &str, split| Row {
+            path: path.into(),
+            labels: vec!["a".into()],
+            known: Vec::new(),
+            group: path.into(),
+            split,
+            duration_s: 1.0,
+            sample_rate: 44_100,
+            collection: String::new(),
+            licence: String::new(),
+        };
+        let rows = [row("a.wav", Split::Train), row("b.wav", Split::Train), row("c.wav", Split::Test)];
+        assert_eq!(one_side(&rows[..2]).unwrap(), Some(Split::Train));
+        assert_eq!(one_side([]).unwrap(), None);
+        let sentence = one_side(&rows).unwrap_err().to_string();
+        for part in ["a.wav", "«train»", "c.wav", "«test»"] {
+            assert!(sentence.contains(part), "{sentence}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! The divisions of the collections that figures rest on are those written down in `recipes/divisions.toml`.
+//! The divisions of the collections and the seeds of the mixtures that figures rest on are those written down in `recipes/divisions.toml`.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop at once")]
 
 mod common;
@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use tocco_trainer::manifest::{Manifest, Split};
+use tocco_trainer::split::mixture_seed;
 
 fn written_down() -> toml::Table {
     include_str!("../recipes/divisions.toml").parse().unwrap()
@@ -57,4 +58,15 @@ fn the_orchestra_is_divided_as_it_is_written_down() {
     let wanted = &written_down()["instruments"];
     assert_eq!(Some(i64::try_from(groups.len()).unwrap()), wanted["groups"].as_integer());
     assert_eq!(Some(format!("{digest:016x}").as_str()), wanted["digest"].as_str());
+}
+
+#[test]
+fn mixtures_have_the_seeds_that_are_written_down() {
+    let wanted = &written_down()["mixtures"];
+    for (split, seed) in [(Split::Train, 1), (Split::Val, 2), (Split::Test, 3)] {
+        assert_eq!(wanted[split.name()]["seed"].as_integer(), Some(seed));
+        let first: Vec<String> =
+            (0..4).map(|index| format!("{:016x}", mixture_seed(seed.unsigned_abs(), split, index))).collect();
+        assert_eq!(Vec::<String>::try_from(wanted[split.name()]["first"].clone()).unwrap(), first, "{}", split.name());
+    }
 }

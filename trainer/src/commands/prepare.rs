@@ -133,7 +133,8 @@ fn decode_all(found: &mut Found) -> Result<(Vec<Row>, Vec<Option<Split>>)> {
                 presets.push(split);
                 let labels = vec![label];
                 let split = split.unwrap_or(Split::Train);
-                rows.push(Row { path, labels, group, split, duration_s, sample_rate, collection, licence });
+                let known = Vec::new();
+                rows.push(Row { path, labels, known, group, split, duration_s, sample_rate, collection, licence });
             }
             Err(error) => {
                 let reason = error.to_string();
