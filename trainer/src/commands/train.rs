@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use tocco_models::{FrontendConfig, Task};
 
-use crate::augment::Strength;
+use crate::augment::{Config, Range, Voices};
 use crate::engine::Provider;
 use crate::export::{OrtCheck, export};
 use crate::manifest::Manifest;
@@ -59,6 +59,9 @@ pub struct Args {
     /// New 10 ms frames in a step of the exported network: a decision every so many
     #[arg(long, default_value_t = 2)]
     frames_per_step: usize,
+    /// What augmentation does, as a TOML file; the options below go before it [default: as the shipped models]
+    #[arg(long, value_name = "FILE")]
+    augment: Option<PathBuf>,
     /// Most semitones that a note is shifted in training [default: 4, for instruments 3]
     #[arg(long)]
     semitones: Option<f32>,
@@ -129,7 +132,8 @@ fn defaults(task: Task) -> Options {
         dilations: vec![1, 2, 4, 8, 16],
         memory_s: 0.0,
         frontend: FrontendConfig::default(),
-        strength: Strength::default(),
+        voices: Voices::default(),
+        augmentation: Config::default(),
     };
     match task {
         Task::Technique => technique,
@@ -142,10 +146,33 @@ fn defaults(task: Task) -> Options {
             dilations: vec![1, 2, 4, 8, 16, 16],
             memory_s: 0.5,
             frontend: FrontendConfig { mels: 80, ..FrontendConfig::default() },
-            strength: Strength { semitones: 3.0, tone_db: 7.0, room: 0.35, ..Strength::default() },
+            augmentation: instruments(),
             ..technique
         },
     }
+}
+
+fn instruments() -> Config {
+    let mut config = Config::default();
+    config.pitch_shift.semitones = Range(-3.0, 3.0);
+    config.tone_colour.db = 7.0;
+    config.room.chance = 0.35;
+    config
+}
+
+/// The file's augmentation or the usual one, with what the command line says beside it.
+fn augmentation(args: &Args, usual: Config) -> Result<Config> {
+    let mut config = args.augment.as_deref().map_or(Ok(usual), Config::read)?;
+    if let Some(semitones) = args.semitones {
+        config.pitch_shift.semitones = Range(-semitones, semitones);
+    }
+    if let Some(db) = args.tone_db {
+        config.tone_colour.db = db;
+    }
+    if let Some(chance) = args.room {
+        config.room.chance = chance;
+    }
+    Ok(config)
 }
 
 fn options(args: &Args) -> Result<Options> {
@@ -170,12 +197,8 @@ fn options(args: &Args) -> Result<Options> {
         dilations: args.dilations.clone().unwrap_or(usual.dilations),
         memory_s: args.memory_s.unwrap_or(usual.memory_s),
         frontend: FrontendConfig { mels: args.mels.unwrap_or(usual.frontend.mels), ..usual.frontend },
-        strength: Strength {
-            semitones: args.semitones.unwrap_or(usual.strength.semitones),
-            tone_db: args.tone_db.unwrap_or(usual.strength.tone_db),
-            room: args.room.unwrap_or(usual.strength.room),
-            ..usual.strength
-        },
+        voices: usual.voices,
+        augmentation: augmentation(args, usual.augmentation)?,
     };
     check(&options)?;
     Ok(options)
@@ -198,13 +221,13 @@ fn check(options: &Options) -> Result<()> {
     let ranges = [
         ("--stay", options.stay, 0.0, 1.0),
         ("--overlap", options.overlap, 0.0, 1.0),
-        ("--room", options.strength.room, 0.0, 1.0),
+        ("--room", options.augmentation.room.chance, 0.0, 1.0),
         ("--label-smoothing", options.label_smoothing, 0.0, 0.5),
         ("--balance", options.balance, 0.0, 1.0),
         ("--scene-s", options.scene_s, 0.5, 20.0),
         ("--memory-s", options.memory_s, 0.0, 60.0),
-        ("--semitones", options.strength.semitones, 0.0, 12.0),
-        ("--tone-db", options.strength.tone_db, 0.0, 40.0),
+        ("--semitones", options.augmentation.pitch_shift.semitones.1, 0.0, 12.0),
+        ("--tone-db", options.augmentation.tone_colour.db, 0.0, 40.0),
     ];
     if let Some((name, value, low, high)) = ranges.iter().find(|(_, value, low, high)| !(*low..=*high).contains(value))
     {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::augment::Strength;
+use crate::augment::{Config, Voices};
 use crate::net::NetConfig;
 use crate::train::Options;
 use tocco_models::{FrontendConfig, Runner};
@@ -41,7 +41,8 @@ fn settings(frames_per_step: usize, memory_s: f32, task: Task) -> Settings {
             dilations: net.dilations.clone(),
             memory_s,
             frontend,
-            strength: Strength::default(),
+            voices: Voices::default(),
+            augmentation: Config::default(),
         },
         net,
     }
