@@ -48,12 +48,33 @@ pub struct FrontendConfig {
     pub fmax: f32,
     /// Added to the mel power before the logarithm.
     pub log_floor: f32,
+    /// Further analysis windows, in samples, each at most `window` and ending with it: their mel bands follow those of
+    /// `window` in the same frame. Short ones hear when, long ones which.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extra_windows: Vec<usize>,
+}
+
+impl FrontendConfig {
+    /// Numbers in a frame: `mels` for each window.
+    #[must_use]
+    pub fn frame_size(&self) -> usize {
+        self.mels.saturating_mul(1 + self.extra_windows.len())
+    }
 }
 
 impl Default for FrontendConfig {
     /// For a sample rate of 24 kHz: windows of 42.7 ms every 10 ms.
     fn default() -> Self {
-        Self { fft_size: 1024, window: 1024, hop: 240, mels: 64, fmin: 40.0, fmax: 11_500.0, log_floor: 1e-6 }
+        Self {
+            fft_size: 1024,
+            window: 1024,
+            hop: 240,
+            mels: 64,
+            fmin: 40.0,
+            fmax: 11_500.0,
+            log_floor: 1e-6,
+            extra_windows: Vec::new(),
+        }
     }
 }
 
@@ -226,10 +247,10 @@ impl Card {
     /// Numbers that one step of the network takes, see [`crate::Runner::step`].
     #[must_use]
     pub fn step_input(&self) -> usize {
-        let mels = self.frontend.as_ref().map_or(0, |f| f.mels);
+        let frame = self.frontend.as_ref().map_or(0, FrontendConfig::frame_size);
         match &self.network {
-            NetworkKind::Stream { frames_per_step, .. } => frames_per_step * mels,
-            NetworkKind::Window { frames, .. } => frames * mels,
+            NetworkKind::Stream { frames_per_step, .. } => frames_per_step * frame,
+            NetworkKind::Window { frames, .. } => frames * frame,
             NetworkKind::Audio { samples, .. } => *samples,
         }
     }
@@ -285,6 +306,9 @@ impl Card {
         }
         if f.mels == 0 || f.mels > 1024 {
             return bad(format!("{} mel bands", f.mels));
+        }
+        if f.extra_windows.len() > 7 || f.extra_windows.iter().any(|w| !(16..=f.window).contains(w)) {
+            return bad(format!("further windows of {:?} samples beside one of {}", f.extra_windows, f.window));
         }
         let nyquist = self.sample_rate as f32 / 2.0;
         if !(f.fmin >= 0.0 && f.fmin < f.fmax && f.fmax <= nyquist) {

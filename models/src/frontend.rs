@@ -23,7 +23,8 @@ struct Band {
 pub struct LogMel {
     config: FrontendConfig,
     bands: Vec<Band>,
-    hann: Vec<f32>,
+    /// One for each window, the main one first.
+    windows: Vec<Vec<f32>>,
     fft: Arc<dyn RealToComplex<f32>>,
     /// The newest `window` samples, oldest first, behind them the hop that is filling.
     history: Vec<f32>,
@@ -47,27 +48,32 @@ impl LogMel {
     /// # Errors
     /// [`Error::BadCard`] where a mel band would cover no bin of the spectrum.
     pub fn new(rate: u32, config: &FrontendConfig) -> Result<Self> {
-        if config.window == 0 || config.window > config.fft_size || config.hop == 0 || config.hop > config.window {
+        if config.window == 0
+            || config.window > config.fft_size
+            || config.hop == 0
+            || config.hop > config.window
+            || config.extra_windows.iter().any(|w| !(1..=config.window).contains(w))
+        {
             return Err(Error::BadCard(format!("a frontend of {config:?} is not possible")));
         }
         let fft = RealFftPlanner::<f32>::new().plan_fft_forward(config.fft_size);
         let bins = config.fft_size / 2 + 1;
         Ok(Self {
             bands: mel_bands(rate, config)?,
-            hann: hann(config.window),
+            windows: std::iter::once(&config.window).chain(&config.extra_windows).map(|&w| hann(w)).collect(),
             history: vec![0.0; config.window + config.hop],
             filled: 0,
             windowed: fft.make_input_vec(),
             spectrum: fft.make_output_vec(),
             scratch: fft.make_scratch_vec(),
             power: vec![0.0; bins],
-            frame: vec![0.0; config.mels],
+            frame: vec![0.0; config.frame_size()],
             fft,
             config: config.clone(),
         })
     }
 
-    /// Takes one sample; at the end of each hop, the new frame of `mels` numbers.
+    /// Takes one sample; at the end of each hop, the new frame of [`FrontendConfig::frame_size`] numbers.
     pub fn push(&mut self, sample: f32) -> Option<&[f32]> {
         let window = self.config.window;
         self.history[window + self.filled] = sample;
@@ -82,18 +88,21 @@ impl LogMel {
     }
 
     fn analyse(&mut self) {
-        self.windowed.fill(0.0);
-        for ((w, h), s) in self.windowed.iter_mut().zip(&self.hann).zip(&self.history) {
-            *w = h * s;
-        }
-        // The lengths are the plan's own, so the transform can't refuse them.
-        let _ = self.fft.process_with_scratch(&mut self.windowed, &mut self.spectrum, &mut self.scratch);
-        for (p, x) in self.power.iter_mut().zip(&self.spectrum) {
-            *p = x.norm_sqr();
-        }
-        for (out, band) in self.frame.iter_mut().zip(&self.bands) {
-            let bins = &self.power[band.first_bin..band.first_bin + band.weights.len()];
-            *out = (dot(bins, &band.weights) + self.config.log_floor).ln();
+        let newest = &self.history[..self.config.window];
+        for (window, frame) in self.windows.iter().zip(self.frame.chunks_exact_mut(self.config.mels)) {
+            self.windowed.fill(0.0);
+            for ((w, h), s) in self.windowed.iter_mut().zip(window).zip(&newest[newest.len() - window.len()..]) {
+                *w = h * s;
+            }
+            // The lengths are the plan's own, so the transform can't refuse them.
+            let _ = self.fft.process_with_scratch(&mut self.windowed, &mut self.spectrum, &mut self.scratch);
+            for (p, x) in self.power.iter_mut().zip(&self.spectrum) {
+                *p = x.norm_sqr();
+            }
+            for (out, band) in frame.iter_mut().zip(&self.bands) {
+                let bins = &self.power[band.first_bin..band.first_bin + band.weights.len()];
+                *out = (dot(bins, &band.weights) + self.config.log_floor).ln();
+            }
         }
     }
 
@@ -137,7 +146,7 @@ impl Frontend {
         })
     }
 
-    /// Feeds a block of any length; calls back with each new frame of `mels` numbers.
+    /// Feeds a block of any length; calls back with each new frame of [`FrontendConfig::frame_size`] numbers.
     pub fn push(&mut self, samples: &[f32], mut on_frame: impl FnMut(&[f32])) {
         let Self { resampler, log_mel } = self;
         resampler.push(samples, |sample| {

@@ -34,3 +34,25 @@ fn bands_between_two_bins_are_refused() {
     let config = FrontendConfig { mels: 512, ..FrontendConfig::default() };
     assert!(LogMel::new(24_000, &config).unwrap_err().to_string().contains("fewer bands"));
 }
+
+#[test]
+fn further_windows_follow_the_first_and_a_short_one_forgets_sooner() {
+    let several = FrontendConfig { extra_windows: vec![256], ..FrontendConfig::default() };
+    let alone = FrontendConfig { window: 256, ..FrontendConfig::default() };
+    let first = FrontendConfig::default();
+    let mut log_mels = [&several, &first, &alone].map(|config| LogMel::new(24_000, config).unwrap());
+    let sound: Vec<f32> = sine(24_000.0, 440.0, 0.2).into_iter().chain(std::iter::repeat_n(0.0, 480)).collect();
+    let mut frames = [Vec::new(), Vec::new(), Vec::new()];
+    for sample in sound {
+        for (log_mel, frames) in log_mels.iter_mut().zip(&mut frames) {
+            frames.extend(log_mel.push(sample).map(<[f32]>::to_vec));
+        }
+    }
+    let [several, first, alone] = frames;
+    for ((both, long), short) in several.iter().zip(&first).zip(&alone) {
+        assert_eq!(both, &[long.as_slice(), short].concat());
+    }
+    let last = several.last().unwrap();
+    assert!(last[..64].iter().any(|v| *v > -5.0), "the long window still hears the tone");
+    assert!(last[64..].iter().all(|v| *v < -13.0), "the short one is past it");
+}

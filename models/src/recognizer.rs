@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::card::{Card, NetworkKind, Task};
+use crate::card::{Card, FrontendConfig, NetworkKind, Task};
 use crate::decision::{Decider, Decision, Gate, Policy};
 use crate::error::{Error, Result};
 use crate::frontend::LogMel;
@@ -163,10 +163,10 @@ impl Listener {
         };
         let input = card.step_input();
         let silence = card.frontend.as_ref().map_or(0.0, |f| f.log_floor.ln());
-        let mels = card.frontend.as_ref().map_or(1, |f| f.mels);
+        let frame = card.frontend.as_ref().map_or(1, FrontendConfig::frame_size);
         let stale = match &card.network {
             NetworkKind::Stream { .. } => input,
-            NetworkKind::Window { frames_per_step, .. } => (frames_per_step * mels).min(input),
+            NetworkKind::Window { frames_per_step, .. } => (frames_per_step * frame).min(input),
             NetworkKind::Audio { hop, .. } => (*hop).min(input),
         };
         Ok(Self {

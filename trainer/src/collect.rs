@@ -33,6 +33,44 @@ pub enum GroupBy {
     Dir(usize),
     /// What the expression matches in the path (its first group, where it has one); other files for themselves.
     Regex(Regex),
+    /// What the dataset says of each recording.
+    Attribute(Attribute),
+}
+
+/// What a published dataset can say of a recording beside its labels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Attribute {
+    /// Which instrument sounds: the kind, or the very one.
+    Instrument,
+    /// How it is played.
+    Technique,
+    /// Who plays or sings.
+    Player,
+    /// When and where it was recorded.
+    Session,
+    /// Through which microphone or pickup.
+    Microphone,
+    /// Which recording it was cut from; takes that several microphones heard are one source.
+    Source,
+}
+
+impl Attribute {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Instrument, Self::Technique, Self::Player, Self::Session, Self::Microphone, Self::Source];
+
+    /// The word on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Instrument => "instrument",
+            Self::Technique => "technique",
+            Self::Player => "player",
+            Self::Session => "session",
+            Self::Microphone => "microphone",
+            Self::Source => "source",
+        }
+    }
 }
 
 impl FromStr for GroupBy {
@@ -48,7 +86,11 @@ impl FromStr for GroupBy {
                 _ => Err(format!("«{n}» is no number of folders to climb: write dir:1, dir:2, ...")),
             },
             Some(("regex", text)) => Regex::new(text).map(Self::Regex).map_err(|e| e.to_string()),
-            _ => Err("write table, file, pitch, dir:N or regex:EXPRESSION".to_owned()),
+            _ => Attribute::ALL.into_iter().find(|a| a.name() == word).map(Self::Attribute).ok_or_else(|| {
+                "write table, file, pitch, instrument, technique, player, session, microphone, source, dir:N or \
+                 regex:EXPRESSION"
+                    .to_owned()
+            }),
         }
     }
 }
@@ -58,11 +100,13 @@ impl FromStr for GroupBy {
 pub struct Candidate {
     /// Absolute path.
     pub path: PathBuf,
-    /// Its class.
-    pub label: String,
+    /// What sounds: one class, or what the dataset says of a mixture.
+    pub labels: Vec<String>,
+    /// The labels that the dataset speaks of; empty where that is all of them.
+    pub known: Vec<String>,
     /// What it must stay together with.
     pub group: String,
-    /// The split that its folder names, where the folders do.
+    /// The split that its folder or the dataset names, where they do.
     pub split: Option<Split>,
     /// Collection and licence, where known; else empty.
     pub source: (String, String),
@@ -87,8 +131,16 @@ pub struct Found {
 /// recording that is reached twice counts once.
 ///
 /// # Errors
-/// A folder can't be read, or the table of labels contradicts itself.
+/// A folder can't be read, the table of labels contradicts itself, or the grouping rule needs what only a dataset's
+/// importer knows.
 pub fn collect(dirs: &[PathBuf], label_from: &LabelFrom<'_>, group_by: &GroupBy) -> Result<Found> {
+    if let GroupBy::Attribute(attribute) = group_by {
+        let name = attribute.name();
+        bail!(
+            "--group-by {name}: folders alone do not tell it: name the layout of a dataset that does (--dataset), or \
+             the part of the path that does (dir:N or regex:EXPRESSION)"
+        );
+    }
     let mut found = Found::default();
     let mut seen = BTreeSet::new();
     for dir in dirs {
@@ -156,23 +208,31 @@ impl Found {
                 (label.to_owned(), Some(recording.group), (recording.title, recording.licence))
             }
         };
-        if label.contains(';') {
-            bail!("{}: a class name can't hold a semicolon, which separates labels: rename the folder", path.display());
-        }
         // Groups decide folds: they must not depend on where the data lies on this machine.
-        let within = root.parent().and_then(|above| path.strip_prefix(above).ok()).and_then(self::slashed);
-        let within = within.unwrap_or(slashed);
+        let within = from_root(path, root).unwrap_or(slashed);
         let group = group_of(&within, table_group, group_by).unwrap_or_else(|| {
             self.ungrouped += 1;
             within
         });
-        self.candidates.push(Candidate { path: path.to_path_buf(), label, group, split, source });
+        self.candidates.push(Candidate {
+            path: path.to_path_buf(),
+            labels: vec![label],
+            known: Vec::new(),
+            group,
+            split,
+            source,
+        });
         Ok(())
     }
 }
 
+/// The path from the folder that was given on, with `/` between folders: the same wherever that folder lies.
+pub(crate) fn from_root(path: &Path, root: &Path) -> Option<String> {
+    root.parent().and_then(|above| path.strip_prefix(above).ok()).and_then(slashed)
+}
+
 /// The group of a file, or `None` where the rule finds nothing in its path (from the folder that was given on).
-fn group_of(slashed: &str, table_group: Option<String>, group_by: &GroupBy) -> Option<String> {
+pub(crate) fn group_of(slashed: &str, table_group: Option<String>, group_by: &GroupBy) -> Option<String> {
     let (folder, name) = slashed.rsplit_once('/').unwrap_or(("", slashed));
     match group_by {
         GroupBy::Table => Some(table_group.unwrap_or_else(|| slashed.to_owned())),
@@ -187,6 +247,7 @@ fn group_of(slashed: &str, table_group: Option<String>, group_by: &GroupBy) -> O
             let groups = regex.captures(slashed)?;
             groups.get(1).or_else(|| groups.get(0)).map(|m| m.as_str().to_owned())
         }
+        GroupBy::Attribute(_) => None,
     }
 }
 
@@ -279,7 +340,7 @@ mod tests {
     fn folders_name_classes_and_splits() {
         let root = tree(&["train/home/bowed/a.wav", "test/hall/bowed/b.flac", "val/home/none/c.mp3", "val/notes.txt"]);
         let found = collect(&[root.path().into()], &LabelFrom::Folder, &GroupBy::File).unwrap();
-        let got: Vec<_> = found.candidates.iter().map(|c| (c.label.as_str(), c.split)).collect();
+        let got: Vec<_> = found.candidates.iter().map(|c| (c.labels[0].as_str(), c.split)).collect();
         assert_eq!(
             got,
             [("bowed", Some(Split::Test)), ("bowed", Some(Split::Train)), ("none", Some(Split::Val))],
@@ -308,7 +369,7 @@ mod tests {
         let root = tree(&["bowed/a.wav", "deep/er/plucked/b.wav", "stray.wav", "train/x.wav"]);
         let dirs = [root.path().to_path_buf(), root.path().join("bowed")];
         let found = collect(&dirs, &LabelFrom::Folder, &GroupBy::File).unwrap();
-        let labels: Vec<_> = found.candidates.iter().map(|c| c.label.as_str()).collect();
+        let labels: Vec<_> = found.candidates.iter().map(|c| c.labels[0].as_str()).collect();
         assert_eq!(labels, ["bowed", "plucked", "train"], "one folder named train is a class; no file counts twice");
         assert_eq!(found.skipped.len(), 1);
         assert!(found.skipped[0].0.ends_with("stray.wav"));

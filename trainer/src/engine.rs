@@ -180,7 +180,7 @@ pub fn runner_from_bytes(bytes: &[u8], card: &Card, library: &Path, provider: Pr
 
 /// Shapes of the inputs: the sound, then the states.
 fn shapes(card: &Card) -> Vec<Vec<usize>> {
-    let mels = card.frontend.as_ref().map_or(0, |f| f.mels);
+    let mels = card.frontend.as_ref().map_or(0, |f| f.frame_size());
     match &card.network {
         NetworkKind::Stream { frames_per_step, states } => {
             std::iter::once(vec![1, *frames_per_step, mels]).chain(states.iter().map(|s| s.shape.clone())).collect()

@@ -3,17 +3,17 @@
 mod graph;
 mod verify;
 
-pub use graph::step_model;
+pub use graph::onnx_model;
 pub use verify::{Agreement, TOLERANCE, agree, whole_sequence};
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
-use tocco_models::{CARD_FORMAT, Card, NetworkKind, Reference, Task, onnx, write_beside};
+use tocco_models::{CARD_FORMAT, Card, Reference, Task, onnx, write_beside};
 
 use crate::engine::{self, Provider};
-use crate::net::StreamTcn;
+use crate::net::Net;
 use crate::train::{Figures, Run, SAMPLE_RATE, Settings};
 
 /// Steps in the card's reference.
@@ -62,8 +62,8 @@ pub fn export(run: &Run, name: &str, path: &Path, check: &OrtCheck) -> Result<Re
 ///
 /// # Errors
 /// Where the card does not make sense, e.g. a figure is not finite.
-pub fn model_bytes(net: &StreamTcn, settings: &Settings, figures: &Figures, name: &str) -> Result<Vec<u8>> {
-    let (model, states) = step_model(net, settings);
+pub fn model_bytes(net: &Net, settings: &Settings, figures: &Figures, name: &str) -> Result<Vec<u8>> {
+    let (model, network) = onnx_model(net, settings);
     let card = Card {
         format: CARD_FORMAT,
         name: name.to_owned(),
@@ -71,7 +71,7 @@ pub fn model_bytes(net: &StreamTcn, settings: &Settings, figures: &Figures, name
         classes: settings.classes.clone(),
         sample_rate: SAMPLE_RATE,
         frontend: Some(settings.options.frontend.clone()),
-        network: NetworkKind::Stream { frames_per_step: settings.options.frames_per_step, states },
+        network,
         temperature: figures.temperature,
         thresholds: match settings.options.task {
             Task::Technique => Vec::new(),
@@ -95,15 +95,15 @@ fn weights_licence(settings: &Settings) -> String {
     }
 }
 
-fn reference(net: &StreamTcn, settings: &Settings) -> Reference {
-    let frames = verify::noise_frames(settings, REFERENCE_STEPS * settings.options.frames_per_step, 1);
+fn reference(net: &Net, settings: &Settings) -> Reference {
+    let frames = verify::noise_frames(settings, REFERENCE_STEPS * settings.step_frames(), 1);
     let output = whole_sequence(net, settings, &frames);
     Reference { input: frames, output }
 }
 
 type Checked = (Agreement, std::result::Result<(PathBuf, Agreement), String>);
 
-fn check_bytes(bytes: &[u8], net: &StreamTcn, settings: &Settings, check: &OrtCheck) -> Result<Checked> {
+fn check_bytes(bytes: &[u8], net: &Net, settings: &Settings, check: &OrtCheck) -> Result<Checked> {
     let inputs = verify::inputs(settings)?;
     let expected: Vec<Vec<f32>> = inputs.iter().map(|frames| whole_sequence(net, settings, frames)).collect();
     let model = tocco_models::Model::from_bytes(bytes).context("tract refuses the network")?;

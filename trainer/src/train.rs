@@ -3,11 +3,13 @@
 mod batches;
 mod corpus;
 mod loss;
+mod presets;
 mod run;
 mod schedule;
 mod validate;
 
 pub use corpus::Corpus;
+pub use presets::{NetKind, preset};
 pub use run::{Figures, Run, Settings};
 
 use std::path::Path;
@@ -25,7 +27,7 @@ use tocco_models::{FrontendConfig, NONE, Task};
 
 use crate::augment::{Config, Library, SceneConfig, Voices};
 use crate::manifest::Manifest;
-use crate::net::{NetConfig, StreamTcn};
+use crate::net::{Hearing, Net, Shape};
 
 /// Where the arithmetic of training runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -92,12 +94,12 @@ pub struct Options {
     pub balance: f32,
     /// New frames a step of the exported network.
     pub frames_per_step: usize,
-    /// Channels inside the network.
-    pub channels: usize,
-    /// Dilation of each block, in frames.
-    pub dilations: Vec<usize>,
-    /// Time constant of the running mean before the head, in seconds; 0 for none.
-    pub memory_s: f32,
+    /// What kind of network, and its shape.
+    pub shape: Shape,
+    /// Whether each class has a head of its own.
+    pub own_heads: bool,
+    /// Windows that a network which hears windows takes from a scene.
+    pub windows_per_scene: usize,
     /// The log-mel frontend.
     pub frontend: FrontendConfig,
     /// How many notes sound together in a scene.
@@ -108,10 +110,10 @@ pub struct Options {
 
 /// The rate that every shipped model works at, in Hz.
 pub const SAMPLE_RATE: u32 = 24_000;
-/// Taps of the depthwise filters.
-const KERNEL: usize = 5;
 /// Short training sets still get this many steps an epoch.
 const FEWEST_STEPS: usize = 12;
+/// Tells the seeds of what a network draws from those of scenes.
+const DRAWS: u64 = 0x6472_6177;
 /// Share of the old average that a step leaves in the averaged weights.
 const AVERAGING: f32 = 0.998;
 
@@ -127,16 +129,8 @@ pub fn train(manifest: &Manifest, out: &Path, options: &Options, device: &Device
     let corpus = Corpus::load(manifest, &classes)?;
     let scene = scene_config(options, &classes)?;
     let (mean, deviation) = batches::statistics(&corpus.train, &scene, classes.len(), options.seed)?;
-    let net = NetConfig {
-        mels: options.frontend.mels,
-        classes: classes.len(),
-        channels: options.channels,
-        kernel: KERNEL,
-        dilations: options.dilations.clone(),
-        memory_frames: options.memory_s * SAMPLE_RATE as f32 / options.frontend.hop as f32,
-    };
     let name = out.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
-    let settings = Settings { name, classes, net, mean, deviation, data: manifest.sources(), options: options.clone() };
+    let settings = Settings { name, classes, mean, deviation, data: manifest.sources(), options: options.clone() };
     let run = Run { folder: out.to_owned(), settings };
     run.clear()?;
     run.save_settings()?;
@@ -166,7 +160,10 @@ fn scene_config(options: &Options, classes: &[String]) -> Result<SceneConfig> {
     Ok(SceneConfig {
         rate: SAMPLE_RATE,
         frontend: options.frontend.clone(),
-        frames: (options.scene_s * frames_a_second).round().max(8.0) as usize,
+        frames: ((options.scene_s * frames_a_second).round() as usize).max(match options.shape.hearing() {
+            Hearing::Stream => 8,
+            Hearing::Window { frames } => frames + 1,
+        }),
         stay: options.stay,
         overlap: options.overlap,
         balance: options.balance,
@@ -183,7 +180,7 @@ struct Trainer<'a> {
     corpus: &'a Corpus,
     scene: &'a SceneConfig,
     device: &'a Device,
-    net: StreamTcn,
+    net: Net,
     optimizer: ModuleOptimizer,
     /// Exponential mean of the weights: what is validated and exported.
     averaged: Vec<f32>,
@@ -193,7 +190,7 @@ struct Trainer<'a> {
 impl<'a> Trainer<'a> {
     fn new(run: &'a Run, corpus: &'a Corpus, scene: &'a SceneConfig, device: &'a Device) -> Self {
         let options = &run.settings.options;
-        let net = StreamTcn::new(&run.settings.net, options.seed, &device.clone().autodiff());
+        let net = Net::new(&run.settings.net(), options.seed, &device.clone().autodiff());
         let optimizer = AdamWConfig::new()
             .with_weight_decay(options.weight_decay)
             .with_epsilon(1e-8)
@@ -241,13 +238,16 @@ impl<'a> Trainer<'a> {
     }
 
     fn step(&mut self, batch: &batches::Batch, rate: f64, step: usize) -> burn::tensor::Tensor<1> {
-        let tensors = batch.to_device(&self.net_device());
+        let device = self.net_device();
+        // What the network draws at a step depends on the step alone.
+        device.seed(batches::scene_seed(self.run.settings.options.seed ^ DRAWS, step as u64));
+        let tensors = batch.to_device(&device);
         let logits = self.net.forward(tensors.frames.clone());
         let loss = loss::loss(&logits, &tensors, self.run.settings.options.task);
         let gradients = GradientsParams::from_grads(loss.backward(), &self.net);
         self.net = self.optimizer.step(rate, self.net.clone(), gradients);
         let keep = AVERAGING.min((1 + step) as f32 / (10 + step) as f32);
-        for (mean, new) in self.averaged.iter_mut().zip(self.net.weights()) {
+        for (mean, new) in self.averaged.iter_mut().zip(self.net.valid().weights()) {
             *mean = keep * *mean + (1.0 - keep) * new;
         }
         loss.inner()

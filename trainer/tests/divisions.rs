@@ -67,6 +67,6 @@ fn mixtures_have_the_seeds_that_are_written_down() {
         assert_eq!(wanted[split.name()]["seed"].as_integer(), Some(seed));
         let first: Vec<String> =
             (0..4).map(|index| format!("{:016x}", mixture_seed(seed.unsigned_abs(), split, index))).collect();
-        assert_eq!(Vec::<String>::try_from(wanted[split.name()]["first"].clone()).unwrap(), first, "{}", split.name());
+        assert_eq!(wanted[split.name()]["first"].clone().try_into::<Vec<String>>().unwrap(), first, "{}", split.name());
     }
 }

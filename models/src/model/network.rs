@@ -56,7 +56,7 @@ impl Network {
         if loader == Some(Loader::Explicit) {
             return explicit();
         }
-        let mels = card.frontend.as_ref().map_or(0, |f| f.mels);
+        let mels = card.frontend.as_ref().map_or(0, |f| f.frame_size());
         // What a hostile graph may not do is found out here, before the other form of it is looked at.
         let mut plain = explicit()?;
         let pulse = Self::pulsed(proto, *frames_per_step, mels, states)
@@ -73,7 +73,7 @@ impl Network {
 
     /// The graph as it is: states go in and come out at every step.
     fn explicit(proto: &pb::ModelProto, card: &Card) -> Result<Self> {
-        let mels = card.frontend.as_ref().map_or(0, |f| f.mels);
+        let mels = card.frontend.as_ref().map_or(0, |f| f.frame_size());
         let mut state_shapes = Vec::new();
         let input_shape = match &card.network {
             NetworkKind::Stream { frames_per_step, states } => {

@@ -105,7 +105,7 @@ pub fn whole_sequence(model: &pb::ModelProto, card: &Card) -> Result<pb::ModelPr
     let (NetworkKind::Stream { frames_per_step, states }, Some(frontend)) = (&card.network, &card.frontend) else {
         return Err(Error::CardMismatch("only a stream network has a whole-sequence form".into()));
     };
-    let parts = divide(model, *frames_per_step, frontend.mels, states, true)?;
+    let parts = divide(model, *frames_per_step, frontend.frame_size(), states, true)?;
     let mut whole = model.clone();
     whole.metadata_props.clear();
     let mut graph = parts.trunk.clone();

@@ -354,7 +354,7 @@ impl<'a> SceneMaker<'a> {
         let longest =
             (augmentation.time_mask.longest_s * self.config.rate as f32 / self.config.frontend.hop as f32) as usize;
         mask::bands(&mut frames, mels, &augmentation.band_mask, rng);
-        mask::moments(&mut frames, mels, longest, &augmentation.time_mask, rng);
+        mask::moments(&mut frames, self.config.frontend.frame_size(), longest, &augmentation.time_mask, rng);
         frames
     }
 

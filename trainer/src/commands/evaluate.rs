@@ -162,7 +162,7 @@ fn recordings(args: &Args, ear: &Ear) -> Result<Chosen> {
                 folder.display().to_string()
             };
             let chosen = found.candidates.into_iter().filter(|c| c.split.is_none_or(|s| s == split));
-            let rows = chosen.map(|c| (c.path, vec![c.label])).collect();
+            let rows = chosen.map(|c| (c.path, c.labels)).collect();
             (rows, source, found.skipped.len())
         }
         (None, None) => bail!("say what to evaluate on: --manifest FILE or --data DIR"),

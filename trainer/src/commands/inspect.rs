@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Result;
-use tocco_models::{Card, Loader, Model, NetworkKind, Policy};
+use tocco_models::{Card, FrontendConfig, Loader, Model, NetworkKind, Policy};
 
 use crate::engine::Provider;
 use crate::listen::{Ear, Engine};
@@ -97,8 +97,13 @@ fn about(card: &Card) -> String {
         line(
             "frontend",
             format!(
-                "{} mel bands from {} to {} Hz, window {} and hop {} samples, transform {}",
-                f.mels, f.fmin, f.fmax, f.window, f.hop, f.fft_size
+                "{} mel bands from {} to {} Hz, {} and hop {} samples, transform {}",
+                f.mels,
+                f.fmin,
+                f.fmax,
+                windows(f),
+                f.hop,
+                f.fft_size
             ),
         );
     }
@@ -145,8 +150,8 @@ fn cost(ear: &Ear, sample_rate: f64) -> Result<String> {
     let model: &Model = &ear.model;
     let card = model.card();
     let numbers = match (&card.network, &card.frontend) {
-        (NetworkKind::Stream { frames_per_step, .. }, Some(f)) => frames_per_step * f.mels,
-        (NetworkKind::Window { frames, .. }, Some(f)) => frames * f.mels,
+        (NetworkKind::Stream { frames_per_step, .. }, Some(f)) => frames_per_step * f.frame_size(),
+        (NetworkKind::Window { frames, .. }, Some(f)) => frames * f.frame_size(),
         (NetworkKind::Audio { samples, .. }, _) => *samples,
         (_, None) => 0,
     };
@@ -183,4 +188,11 @@ fn median_us(calls: usize, mut call: impl FnMut() -> Result<()>) -> Result<f64> 
     times.drain(..times.len() / 4);
     times.sort_by(f64::total_cmp);
     Ok(times[times.len() / 2])
+}
+
+/// The lengths of the analysis windows in words.
+fn windows(frontend: &FrontendConfig) -> String {
+    let lengths: Vec<String> =
+        std::iter::once(&frontend.window).chain(&frontend.extra_windows).map(ToString::to_string).collect();
+    format!("window{} {}", if lengths.len() > 1 { "s" } else { "" }, lengths.join(", "))
 }

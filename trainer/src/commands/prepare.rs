@@ -81,6 +81,10 @@ pub fn run(args: Args) -> Result<()> {
         report_skipped(&found);
         bail!("no recording with a label was found in {}", shown(&args.dirs));
     }
+    if let Some(candidate) = found.candidates.iter().find(|c| c.labels.iter().any(|l| l.contains(';'))) {
+        let path = candidate.path.display();
+        bail!("{path}: a class name can't hold a semicolon, which separates labels: rename it");
+    }
     let (mut rows, presets) = decode_all(&mut found)?;
     report_skipped(&found);
     if rows.is_empty() {
@@ -127,13 +131,11 @@ fn decode_all(found: &mut Found) -> Result<(Vec<Row>, Vec<Option<Split>>)> {
     let mut rows = Vec::new();
     let mut presets = Vec::new();
     for (candidate, decoded) in std::mem::take(&mut found.candidates).into_iter().zip(decoded) {
-        let Candidate { path, label, group, split, source: (collection, licence) } = candidate;
+        let Candidate { path, labels, known, group, split, source: (collection, licence) } = candidate;
         match decoded {
             Ok((duration_s, sample_rate)) => {
                 presets.push(split);
-                let labels = vec![label];
                 let split = split.unwrap_or(Split::Train);
-                let known = Vec::new();
                 rows.push(Row { path, labels, known, group, split, duration_s, sample_rate, collection, licence });
             }
             Err(error) => {

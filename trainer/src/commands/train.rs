@@ -2,14 +2,15 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use tocco_models::{FrontendConfig, Task};
 
-use crate::augment::{Config, Range, Voices};
+use crate::augment::{Config, Range};
 use crate::engine::Provider;
 use crate::export::{OrtCheck, export};
 use crate::manifest::Manifest;
-use crate::train::{DeviceKind, Options, train};
+use crate::net::{GruShape, Shape, TcnShape};
+use crate::train::{DeviceKind, NetKind, Options, SAMPLE_RATE, preset, train};
 
 /// Options of `tocco train`.
 #[derive(Debug, clap::Args)]
@@ -23,18 +24,27 @@ pub struct Args {
     /// One class at a time with a trained `none`, or any number of instruments
     #[arg(long, value_enum, default_value = "technique")]
     task: TaskName,
+    /// The kind of network; the plugin is made for those that stream
+    #[arg(long, value_enum, default_value = "stream-tcn")]
+    net: NetKind,
+    /// Give each class a head of its own
+    #[arg(long)]
+    own_heads: bool,
     /// Where the arithmetic runs
     #[arg(long, value_enum, default_value = "cpu")]
     device: DeviceKind,
     /// Passes over the training sound [default: 50, for instruments 36]
     #[arg(long)]
     epochs: Option<usize>,
-    /// Scenes (several notes, 2.5 s) in a step
-    #[arg(long, default_value_t = 16)]
-    batch_size: usize,
-    /// Highest learning rate
-    #[arg(long, default_value_t = 3e-3)]
-    lr: f64,
+    /// Scenes (several notes, 2.5 s) in a step [default: 16]
+    #[arg(long)]
+    batch_size: Option<usize>,
+    /// Windows that a network which hears windows takes from a scene [default: 8]
+    #[arg(long)]
+    windows_per_scene: Option<usize>,
+    /// Highest learning rate [default: 0.003, for networks that hear windows 0.001]
+    #[arg(long)]
+    lr: Option<f64>,
     /// Weight decay
     #[arg(long, default_value_t = 0.02)]
     weight_decay: f32,
@@ -56,9 +66,10 @@ pub struct Args {
     /// Mel bands [default: 64, for instruments 80]
     #[arg(long)]
     mels: Option<usize>,
-    /// New 10 ms frames in a step of the exported network: a decision every so many
-    #[arg(long, default_value_t = 2)]
-    frames_per_step: usize,
+    /// New frames in a step of the exported network: a decision every so many [default: 2 of 10 ms, for networks that
+    /// hear windows 1 of 21 ms]
+    #[arg(long)]
+    frames_per_step: Option<usize>,
     /// What augmentation does, as a TOML file; the options below go before it [default: as the shipped models]
     #[arg(long, value_name = "FILE")]
     augment: Option<PathBuf>,
@@ -113,53 +124,6 @@ pub fn run(args: Args) -> Result<()> {
     Ok(())
 }
 
-/// What was measured to serve each task well: instruments need to hear finer and longer.
-fn defaults(task: Task) -> Options {
-    let technique = Options {
-        task,
-        epochs: 50,
-        batch_size: 16,
-        lr: 3e-3,
-        weight_decay: 0.02,
-        seed: 0,
-        scene_s: 2.5,
-        label_smoothing: 0.05,
-        stay: 0.5,
-        overlap: 0.15,
-        balance: 0.2,
-        frames_per_step: 2,
-        channels: 64,
-        dilations: vec![1, 2, 4, 8, 16],
-        memory_s: 0.0,
-        frontend: FrontendConfig::default(),
-        voices: Voices::default(),
-        augmentation: Config::default(),
-    };
-    match task {
-        Task::Technique => technique,
-        Task::Instruments => Options {
-            epochs: 36,
-            stay: 0.6,
-            overlap: 0.05,
-            balance: 0.1,
-            channels: 96,
-            dilations: vec![1, 2, 4, 8, 16, 16],
-            memory_s: 0.5,
-            frontend: FrontendConfig { mels: 80, ..FrontendConfig::default() },
-            augmentation: instruments(),
-            ..technique
-        },
-    }
-}
-
-fn instruments() -> Config {
-    let mut config = Config::default();
-    config.pitch_shift.semitones = Range(-3.0, 3.0);
-    config.tone_colour.db = 7.0;
-    config.room.chance = 0.35;
-    config
-}
-
 /// The file's augmentation or the usual one, with what the command line says beside it.
 fn augmentation(args: &Args, usual: Config) -> Result<Config> {
     let mut config = args.augment.as_deref().map_or(Ok(usual), Config::read)?;
@@ -176,15 +140,16 @@ fn augmentation(args: &Args, usual: Config) -> Result<Config> {
 }
 
 fn options(args: &Args) -> Result<Options> {
-    let usual = defaults(match args.task {
+    let task = match args.task {
         TaskName::Technique => Task::Technique,
         TaskName::Instruments => Task::Instruments,
-    });
+    };
+    let usual = preset(args.net, task);
     let options = Options {
-        task: usual.task,
+        task,
         epochs: args.epochs.unwrap_or(usual.epochs),
-        batch_size: args.batch_size,
-        lr: args.lr,
+        batch_size: args.batch_size.unwrap_or(usual.batch_size),
+        lr: args.lr.unwrap_or(usual.lr),
         weight_decay: args.weight_decay,
         seed: args.seed,
         scene_s: args.scene_s,
@@ -192,10 +157,10 @@ fn options(args: &Args) -> Result<Options> {
         stay: args.stay.unwrap_or(usual.stay),
         overlap: args.overlap.unwrap_or(usual.overlap),
         balance: args.balance.unwrap_or(usual.balance),
-        frames_per_step: args.frames_per_step,
-        channels: args.channels.unwrap_or(usual.channels),
-        dilations: args.dilations.clone().unwrap_or(usual.dilations),
-        memory_s: args.memory_s.unwrap_or(usual.memory_s),
+        frames_per_step: args.frames_per_step.unwrap_or(usual.frames_per_step),
+        shape: shape(args, usual.shape, &usual.frontend)?,
+        own_heads: args.own_heads,
+        windows_per_scene: args.windows_per_scene.unwrap_or(usual.windows_per_scene),
         frontend: FrontendConfig { mels: args.mels.unwrap_or(usual.frontend.mels), ..usual.frontend },
         voices: usual.voices,
         augmentation: augmentation(args, usual.augmentation)?,
@@ -204,20 +169,47 @@ fn options(args: &Args) -> Result<Options> {
     Ok(options)
 }
 
+/// The usual shape with what the options say of it.
+fn shape(args: &Args, usual: Shape, frontend: &FrontendConfig) -> Result<Shape> {
+    let frames_a_second = SAMPLE_RATE as f32 / frontend.hop as f32;
+    let shape = match usual {
+        Shape::StreamTcn(usual) => {
+            return Ok(Shape::StreamTcn(TcnShape {
+                channels: args.channels.unwrap_or(usual.channels),
+                dilations: args.dilations.clone().unwrap_or(usual.dilations),
+                memory_frames: args.memory_s.map_or(usual.memory_frames, |s| s * frames_a_second),
+                ..usual
+            }));
+        }
+        Shape::StreamGru(usual) => {
+            let hidden = args.channels.unwrap_or(usual.hidden);
+            Shape::StreamGru(GruShape { channels: hidden, hidden, ..usual })
+        }
+        Shape::Convolutional(usual) => {
+            ensure!(args.channels.is_none(), "--channels does not go with --net {}", args.net.name());
+            Shape::Convolutional(usual)
+        }
+    };
+    ensure!(
+        args.dilations.is_none() && args.memory_s.is_none(),
+        "--dilations and --memory-s belong to stream-tcn: they do not go with --net {}",
+        args.net.name()
+    );
+    Ok(shape)
+}
+
 fn check(options: &Options) -> Result<()> {
     let positive = [
         ("--epochs", options.epochs),
         ("--batch-size", options.batch_size),
-        ("--channels", options.channels),
+        ("--windows-per-scene", options.windows_per_scene),
         ("--mels", options.frontend.mels),
         ("--frames-per-step", options.frames_per_step),
     ];
     if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
         bail!("{name} is 0: it must be at least 1");
     }
-    if options.dilations.is_empty() || options.dilations.contains(&0) {
-        bail!("--dilations must be numbers from 1, separated by commas");
-    }
+    check_shape(options)?;
     let ranges = [
         ("--stay", options.stay, 0.0, 1.0),
         ("--overlap", options.overlap, 0.0, 1.0),
@@ -225,7 +217,6 @@ fn check(options: &Options) -> Result<()> {
         ("--label-smoothing", options.label_smoothing, 0.0, 0.5),
         ("--balance", options.balance, 0.0, 1.0),
         ("--scene-s", options.scene_s, 0.5, 20.0),
-        ("--memory-s", options.memory_s, 0.0, 60.0),
         ("--semitones", options.augmentation.pitch_shift.semitones.1, 0.0, 12.0),
         ("--tone-db", options.augmentation.tone_colour.db, 0.0, 40.0),
     ];
@@ -235,6 +226,28 @@ fn check(options: &Options) -> Result<()> {
     }
     if !(options.lr > 0.0 && options.lr <= 1.0) {
         bail!("--lr is {}: it must lie between 0 and 1", options.lr);
+    }
+    Ok(())
+}
+
+fn check_shape(options: &Options) -> Result<()> {
+    match &options.shape {
+        Shape::StreamTcn(shape) => {
+            ensure!(shape.channels > 0, "--channels is 0: it must be at least 1");
+            ensure!(
+                !shape.dilations.is_empty() && !shape.dilations.contains(&0),
+                "--dilations must be numbers from 1, separated by commas"
+            );
+            ensure!((0.0..=6000.0).contains(&shape.memory_frames), "--memory-s must lie between 0 and 60");
+        }
+        Shape::StreamGru(shape) => ensure!(shape.hidden > 0, "--channels is 0: it must be at least 1"),
+        Shape::Convolutional(shape) => {
+            let mels = options.frontend.mels;
+            ensure!(
+                !shape.left(mels).contains(&0),
+                "--mels is {mels}: too few for this network, whose poolings leave nothing of them"
+            );
+        }
     }
     Ok(())
 }

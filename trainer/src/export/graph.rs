@@ -1,64 +1,71 @@
-//! The step network in ONNX: new frames and states in, logits and next states out.
+//! A network in ONNX: a stream network as one step, new frames and states in, logits and next states out; the others as
+//! they are, a whole window in and logits out.
 
-use tocco_models::StateSpec;
+mod convolutional;
+mod head;
+mod stream_gru;
+mod stream_tcn;
+
+use tocco_models::NetworkKind;
 use tocco_models::onnx::{Attribute, GraphBuilder, pb};
 
-use crate::net::{Block, StreamTcn, values};
+use crate::net::{Hearing, Net, Trunk, values};
 use crate::train::Settings;
 
-/// The network as an ONNX graph without a card, and its states in the order of its inputs.
+/// The network as an ONNX graph without a card, and what the card says of it.
 ///
-/// Inputs: `frames` `[1, frames_per_step, mels]` as the frontend makes them (normalisation lies in the weights), and
-/// each state; outputs: `logits` `[1, classes]` of the newest frame, and each next state.
+/// Inputs: `frames` `[1, frames, frame_size]` as the frontend makes them (normalisation lies in the graph), and each
+/// state; outputs: `logits` `[1, classes]` of the newest frame or the window, and each next state.
 #[must_use]
-pub fn step_model(net: &StreamTcn, settings: &Settings) -> (pb::ModelProto, Vec<StateSpec>) {
-    let states = states(settings);
-    let steps = settings.options.frames_per_step;
-    let mut graph = Graph { builder: GraphBuilder::new("tocco stream network"), steps };
-    graph.builder.input("frames", &[1, steps, settings.net.mels]);
+pub fn onnx_model(net: &Net, settings: &Settings) -> (pb::ModelProto, NetworkKind) {
+    let config = settings.net();
+    let frames_per_step = settings.options.frames_per_step;
+    let states = match &net.trunk {
+        Trunk::StreamTcn(_) => stream_tcn::states(&config.shape),
+        Trunk::StreamGru(trunk) => stream_gru::states(trunk),
+        Trunk::Convolutional(_) => Vec::new(),
+    };
+    let frames = match config.shape.hearing() {
+        Hearing::Stream => frames_per_step,
+        Hearing::Window { frames } => frames,
+    };
+    let mut graph = Graph { builder: GraphBuilder::new("tocco network"), frames };
+    graph.builder.input("frames", &[1, frames, config.inputs]);
     for state in &states {
         graph.builder.input(&state.name, &state.shape);
     }
-    graph.builder.output("logits", &[1, settings.classes.len()]);
+    graph.builder.output("logits", &[1, config.classes]);
     for state in &states {
         graph.builder.output(&state.output_name(), &state.shape);
     }
-    graph.projection(net, settings);
-    let mut x = "x".to_owned();
-    for (index, block) in net.blocks.iter().enumerate() {
-        x = graph.block(index, block, &x, settings);
-    }
-    graph.head(net, settings, &x);
-    (graph.builder.finish(), states)
+    let features = match &net.trunk {
+        Trunk::StreamTcn(trunk) => graph.stream_tcn(trunk, settings),
+        Trunk::StreamGru(trunk) => graph.stream_gru(trunk, settings),
+        Trunk::Convolutional(trunk) => graph.convolutional(trunk, settings),
+    };
+    graph.head(&net.head, &features, config.classes);
+    let kind = match config.shape.hearing() {
+        Hearing::Stream => NetworkKind::Stream { frames_per_step, states },
+        Hearing::Window { frames } => NetworkKind::Window { frames, frames_per_step },
+    };
+    (graph.builder.finish(), kind)
 }
 
-fn states(settings: &Settings) -> Vec<StateSpec> {
-    let channels = settings.net.channels;
-    let mut states: Vec<StateSpec> = (0..settings.net.dilations.len())
-        .map(|block| StateSpec {
-            name: format!("block{block}"),
-            shape: vec![1, settings.net.block_context(block), channels],
-        })
-        .collect();
-    if settings.net.memory_decay().is_some() {
-        states.push(StateSpec { name: "memory".into(), shape: vec![1, 1, channels] });
-    }
-    states
-}
-
+/// A graph in the making.
 struct Graph {
     builder: GraphBuilder,
-    steps: usize,
+    /// Frames that go in at once.
+    frames: usize,
 }
 
 impl Graph {
-    /// `x = (frames - mean) / deviation * W + b`, with the normalisation folded into `W` and `b`.
-    fn projection(&mut self, net: &StreamTcn, settings: &Settings) {
-        let channels = settings.net.channels;
-        let mut weight = values(&net.input.weight.val());
-        let mut bias: Vec<f64> = bias(&net.input).iter().map(|b| f64::from(*b)).collect();
-        for (mel, row) in weight.chunks_exact_mut(channels).enumerate() {
-            let (mean, deviation) = (settings.mean[mel], settings.deviation[mel]);
+    /// `(frames - mean) / deviation * W + b`, with the normalisation folded into `W` and `b`.
+    fn projection(&mut self, layer: &burn::nn::Linear, to: &str, settings: &Settings) {
+        let [inputs, outputs] = layer.weight.dims();
+        let mut weight = values(&layer.weight.val());
+        let mut bias: Vec<f64> = bias(layer).iter().map(|b| f64::from(*b)).collect();
+        for (input, row) in weight.chunks_exact_mut(outputs).enumerate() {
+            let (mean, deviation) = (settings.mean[input], settings.deviation[input]);
             for (w, b) in row.iter_mut().zip(&mut bias) {
                 *w /= deviation;
                 *b -= f64::from(*w) * f64::from(mean);
@@ -66,65 +73,18 @@ impl Graph {
         }
         #[expect(clippy::cast_possible_truncation, reason = "weights are kept as 32-bit floats")]
         let bias: Vec<f32> = bias.iter().map(|b| *b as f32).collect();
-        self.pointwise("input", "frames", "x", (settings.net.mels, channels), &weight, &bias);
+        self.pointwise("input", "frames", to, (inputs, outputs), &weight, &bias);
     }
 
-    /// One residual block; the name of its output.
-    fn block(&mut self, index: usize, block: &Block, x: &str, settings: &Settings) -> String {
-        let channels = settings.net.channels;
-        let (kernel, dilation) = (settings.net.kernel, settings.net.dilations[index]);
-        let context = settings.net.block_context(index);
-        let name = |part: &str| format!("b{index}_{part}");
-        let (padded, next) = (name("padded"), format!("block{index}_next"));
-        self.concat(&[&format!("block{index}"), x], &padded, 1);
-        self.slice(&padded, &next, self.steps, self.steps + context);
-        // All taps at once: gathered, weighted, summed. Measured in tract at 0.57 of the time of a slice, a product
-        // and a sum for each tap, and no slower than a depthwise convolution.
-        let frames = (0..kernel).flat_map(|tap| (0..self.steps).map(move |step| tap * dilation + step));
-        #[expect(clippy::cast_possible_wrap, reason = "frames of a state")]
-        let frames: Vec<i64> = frames.map(|frame| frame as i64).collect();
-        let taps = values(&block.taps.val());
-        let weights: Vec<f32> = taps.chunks_exact(channels).flat_map(|tap| tap.repeat(self.steps)).collect();
-        self.builder.initializer_i64(&name("frames"), &[frames.len()], &frames);
-        self.builder.initializer(&name("taps"), &[1, frames.len(), channels], &weights);
-        let along_time = [("axis", Attribute::Int(1))];
-        self.builder.node("Gather", &[&padded, &name("frames")], &[&name("gathered")], &along_time);
-        self.builder.node("Mul", &[&name("gathered"), &name("taps")], &[&name("weighted")], &[]);
-        self.reshape(&name("weighted"), &name("by_tap"), &[1, kernel, self.steps * channels]);
-        self.builder.initializer_i64(&name("tap_axis"), &[1], &[1]);
-        self.builder.node("ReduceSum", &[&name("by_tap"), &name("tap_axis")], &[&name("summed")], &[]);
-        self.reshape(&name("summed"), &name("filtered"), &[1, self.steps, channels]);
-        let square = (channels, channels);
-        self.linear(&name("widen"), &name("filtered"), &name("wide"), square, &block.widen);
-        self.builder.node("Relu", &[&name("wide")], &[&name("rectified")], &[]);
-        self.linear(&name("narrow"), &name("rectified"), &name("narrowed"), square, &block.narrow);
-        self.add(x, &name("narrowed"), &name("out"))
-    }
-
-    /// Newest features and their running mean to logits.
-    fn head(&mut self, net: &StreamTcn, settings: &Settings, x: &str) {
-        let (channels, classes) = (settings.net.channels, settings.classes.len());
-        self.builder.node("Relu", &[x], &["features"], &[]);
-        self.slice("features", "newest", self.steps - 1, self.steps);
-        let seen = match settings.net.memory_decay() {
-            Some(decay) => {
-                // The mean after all new frames at once: a row of powers times the old mean and the new frames.
-                let steps = i32::try_from(self.steps).unwrap_or(i32::MAX);
-                let row: Vec<f32> = std::iter::once(decay.powi(steps))
-                    .chain((0..steps).rev().map(|age| (1.0 - decay) * decay.powi(age)))
-                    .collect();
-                self.builder.initializer("powers", &[1, 1, self.steps + 1], &row);
-                self.concat(&["memory", "features"], "remembered", 1);
-                self.builder.node("MatMul", &["powers", "remembered"], &["memory_next"], &[]);
-                self.concat(&["newest", "memory_next"], "seen", 2);
-                "seen"
-            }
-            None => "newest",
-        };
-        self.linear("mix", seen, "mixed", (settings.net.head_inputs(), channels), &net.mix);
-        self.builder.node("Relu", &["mixed"], &["mixed_rectified"], &[]);
-        self.linear("head", "mixed_rectified", "answers", (channels, classes), &net.head);
-        self.reshape("answers", "logits", &[1, classes]);
+    /// The frames with mean 0 and deviation 1 in each band, for networks that pad them with zeros.
+    fn normalised(&mut self, settings: &Settings) -> &'static str {
+        let size = settings.mean.len();
+        let scale: Vec<f32> = settings.deviation.iter().map(|d| 1.0 / d).collect();
+        self.builder.initializer("mean", &[1, 1, size], &settings.mean);
+        self.builder.initializer("scale", &[1, 1, size], &scale);
+        self.builder.node("Sub", &["frames", "mean"], &["centred"], &[]);
+        self.builder.node("Mul", &["centred", "scale"], &["normalised"], &[]);
+        "normalised"
     }
 
     fn reshape(&mut self, from: &str, to: &str, shape: &[usize]) {
@@ -135,8 +95,9 @@ impl Graph {
         self.builder.node("Reshape", &[from, &name], &[to], &[]);
     }
 
-    fn linear(&mut self, name: &str, from: &str, to: &str, shape: (usize, usize), layer: &burn::nn::Linear) {
-        self.pointwise(name, from, to, shape, &values(&layer.weight.val()), &bias(layer));
+    fn linear(&mut self, name: &str, from: &str, to: &str, layer: &burn::nn::Linear) {
+        let [inputs, outputs] = layer.weight.dims();
+        self.pointwise(name, from, to, (inputs, outputs), &values(&layer.weight.val()), &bias(layer));
     }
 
     fn pointwise(&mut self, name: &str, from: &str, to: &str, shape: (usize, usize), weight: &[f32], bias: &[f32]) {

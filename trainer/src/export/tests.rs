@@ -4,25 +4,28 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::augment::{Config, Voices};
-use crate::net::NetConfig;
+use crate::net::{ConvShape, GruShape, Shape, TcnShape};
 use crate::train::Options;
 use tocco_models::{FrontendConfig, Runner};
 
-fn settings(frames_per_step: usize, memory_s: f32, task: Task) -> Settings {
-    let frontend = FrontendConfig { mels: 20, ..FrontendConfig::default() };
-    let net = NetConfig {
-        mels: 20,
-        classes: 3,
-        channels: 16,
-        kernel: 5,
-        dilations: vec![1, 3, 8],
-        memory_frames: memory_s * 100.0,
+fn tcn(memory_s: f32) -> Shape {
+    Shape::StreamTcn(TcnShape { channels: 16, kernel: 5, dilations: vec![1, 3, 8], memory_frames: memory_s * 100.0 })
+}
+
+fn settings(frames_per_step: usize, shape: Shape, task: Task) -> Settings {
+    let extra_windows = match &shape {
+        Shape::Convolutional(shape) => vec![300; shape.resolutions - 1],
+        _ => Vec::new(),
     };
+    // As many bands as the convolutional shapes are made for.
+    let (mels, fft_size) = if let Shape::Convolutional(_) = shape { (128, 4096) } else { (20, 1024) };
+    let frontend = FrontendConfig { mels, fft_size, extra_windows, ..FrontendConfig::default() };
+    let size = u16::try_from(frontend.frame_size()).unwrap();
     Settings {
         name: "test".into(),
         classes: ["bowed", "plucked", "none"].map(String::from).to_vec(),
-        mean: (0..20_u8).map(|i| -8.0 + 0.1 * f32::from(i)).collect(),
-        deviation: (0..20_u8).map(|i| 2.0 + 0.1 * f32::from(i)).collect(),
+        mean: (0..size).map(|i| -8.0 + 0.01 * f32::from(i)).collect(),
+        deviation: (0..size).map(|i| 2.0 + 0.01 * f32::from(i)).collect(),
         data: Vec::new(),
         options: Options {
             task,
@@ -37,14 +40,13 @@ fn settings(frames_per_step: usize, memory_s: f32, task: Task) -> Settings {
             overlap: 0.0,
             balance: 0.0,
             frames_per_step,
-            channels: 16,
-            dilations: net.dilations.clone(),
-            memory_s,
+            shape,
+            own_heads: false,
+            windows_per_scene: 1,
             frontend,
             voices: Voices::default(),
             augmentation: Config::default(),
         },
-        net,
     }
 }
 
@@ -60,26 +62,61 @@ fn skipped(why: &str) {
 
 const NO_LIBRARY: OrtCheck = OrtCheck { library: None, provider: Provider::Cpu, required: false };
 
+/// Both engines against the trainer; how many steps were compared.
+fn compared(settings: &Settings, seed: u64) -> usize {
+    let net = shaken(Net::new(&settings.net(), seed, &Device::flex()));
+    let bytes = model_bytes(&net, settings, &figures(), "test").unwrap();
+    let (tract, ort) = check_bytes(&bytes, &net, settings, &NO_LIBRARY).unwrap();
+    assert!(tract.difference <= TOLERANCE);
+    match ort {
+        Ok((_, ort)) => assert!(ort.difference <= TOLERANCE && ort.steps == tract.steps),
+        Err(why) => skipped(&why),
+    }
+    tract.steps
+}
+
+/// The network with weights that are not those of its start: biases are not zero, means not zero, variances not one.
+fn shaken(net: Net) -> Net {
+    let mut weights = net.weights();
+    for (i, weight) in weights.iter_mut().enumerate() {
+        // Variances must stay above zero.
+        let shake = [0.01, 0.0, 0.02][i % 3];
+        *weight += if *weight < 0.0 { -shake } else { shake };
+    }
+    net.with_weights(&weights)
+}
+
 #[test]
 fn every_engine_steps_to_the_trainers_own_answers() {
     for (frames_per_step, memory_s) in [(1, 0.0), (2, 0.5), (4, 0.2), (5, 0.0)] {
-        let settings = settings(frames_per_step, memory_s, Task::Technique);
-        let net = StreamTcn::new(&settings.net, 11, &Device::flex());
-        let bytes = model_bytes(&net, &settings, &figures(), "test").unwrap();
-        let (tract, ort) = check_bytes(&bytes, &net, &settings, &NO_LIBRARY).unwrap();
-        assert_eq!(tract.steps, 350);
-        assert!(tract.difference <= TOLERANCE);
-        match ort {
-            Ok((_, ort)) => assert!(ort.difference <= TOLERANCE && ort.steps == 350),
-            Err(why) => skipped(&why),
-        }
+        assert_eq!(compared(&settings(frames_per_step, tcn(memory_s), Task::Technique), 11), 350);
+    }
+    for frames_per_step in [1, 3] {
+        let shape = Shape::StreamGru(GruShape { channels: 12, hidden: 10, layers: 2 });
+        assert_eq!(compared(&settings(frames_per_step, shape, Task::Technique), 12), 350);
+    }
+}
+
+#[test]
+fn every_engine_answers_to_windows_as_the_trainer_does() {
+    for shape in [ConvShape::ipt_v1(), ConvShape::ipt_flute()] {
+        assert_eq!(compared(&settings(1, Shape::Convolutional(shape), Task::Technique), 13), 16);
+    }
+}
+
+#[test]
+fn heads_of_their_own_go_on_any_trunk() {
+    for shape in [tcn(0.5), Shape::Convolutional(ConvShape::ipt_v1())] {
+        let mut settings = settings(2, shape, Task::Instruments);
+        settings.options.own_heads = true;
+        compared(&settings, 14);
     }
 }
 
 #[test]
 fn the_card_says_what_the_run_says() {
-    let settings = settings(2, 0.5, Task::Instruments);
-    let net = StreamTcn::new(&settings.net, 1, &Device::flex());
+    let settings = settings(2, tcn(0.5), Task::Instruments);
+    let net = Net::new(&settings.net(), 1, &Device::flex());
     let model = tocco_models::Model::from_bytes(&model_bytes(&net, &settings, &figures(), "mine").unwrap()).unwrap();
     let card = model.card();
     assert_eq!((card.name.as_str(), card.task, card.temperature), ("mine", Task::Instruments, 1.3));
@@ -87,7 +124,8 @@ fn the_card_says_what_the_run_says() {
     assert_eq!(card.thresholds, [0.5; 3]);
     assert_eq!(card.metrics, figures().metrics);
     // The taps stand once for each frame of a step, and the running mean brings its three powers.
-    let taps = settings.net.dilations.len() * settings.net.kernel * settings.net.channels;
+    let Shape::StreamTcn(shape) = &settings.options.shape else { unreachable!("it was made as one") };
+    let taps = shape.dilations.len() * shape.kernel * shape.channels;
     assert_eq!(model.parameters(), net.weights().len() + taps + 3);
 }
 
@@ -108,8 +146,8 @@ impl Runner for Off {
 
 #[test]
 fn a_wrong_engine_is_found_out() {
-    let settings = settings(2, 0.5, Task::Technique);
-    let net = StreamTcn::new(&settings.net, 2, &Device::flex());
+    let settings = settings(2, tcn(0.5), Task::Technique);
+    let net = Net::new(&settings.net(), 2, &Device::flex());
     let model = tocco_models::Model::from_bytes(&model_bytes(&net, &settings, &figures(), "x").unwrap()).unwrap();
     let inputs = verify::inputs(&settings).unwrap();
     let expected: Vec<Vec<f32>> = inputs.iter().map(|f| whole_sequence(&net, &settings, f)).collect();
@@ -128,8 +166,8 @@ fn a_provider_that_is_not_there_is_named() {
     if cfg!(target_os = "macos") {
         return eprintln!("skipped: CoreML may be there");
     }
-    let settings = settings(1, 0.0, Task::Technique);
-    let net = StreamTcn::new(&settings.net, 3, &Device::flex());
+    let settings = settings(1, tcn(0.0), Task::Technique);
+    let net = Net::new(&settings.net(), 3, &Device::flex());
     let bytes = model_bytes(&net, &settings, &figures(), "x").unwrap();
     let card = tocco_models::Model::from_bytes(&bytes).unwrap().card().clone();
     let refused = engine::runner_from_bytes(&bytes, &card, &library, Provider::Coreml);

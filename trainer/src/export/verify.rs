@@ -6,7 +6,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tocco_models::{LogMel, Runner};
 
-use crate::net::{StreamTcn, values};
+use crate::net::{Hearing, Net, values};
 use crate::train::{SAMPLE_RATE, Settings};
 
 /// The largest difference of a logit that is let pass.
@@ -24,19 +24,23 @@ pub struct Agreement {
 /// The trainer's own answer to a sequence of raw frames `[frames, mels]`: the logits after each step, one after the
 /// other.
 #[must_use]
-pub fn whole_sequence(net: &StreamTcn, settings: &Settings, frames: &[f32]) -> Vec<f32> {
-    let mels = settings.net.mels;
-    let time = frames.len() / mels;
+pub fn whole_sequence(net: &Net, settings: &Settings, frames: &[f32]) -> Vec<f32> {
+    let size = settings.options.frontend.frame_size();
+    let time = frames.len() / size;
     let mut normalised = frames.to_vec();
-    for frame in normalised.chunks_exact_mut(mels) {
+    for frame in normalised.chunks_exact_mut(size) {
         for ((x, mean), deviation) in frame.iter_mut().zip(&settings.mean).zip(&settings.deviation) {
             *x = (*x - mean) / deviation;
         }
     }
-    let input = Tensor::<3>::from_data(TensorData::new(normalised, [1, time, mels]), &Device::flex());
+    let step = settings.step_frames();
+    if let Hearing::Window { .. } = settings.options.shape.hearing() {
+        let windows = TensorData::new(normalised, [time / step, step, size]);
+        return values(&net.forward(Tensor::<3>::from_data(windows, &Device::flex())));
+    }
+    let input = Tensor::<3>::from_data(TensorData::new(normalised, [1, time, size]), &Device::flex());
     let logits = values(&net.forward(input));
     let classes = settings.classes.len();
-    let step = settings.options.frames_per_step;
     (1..=time / step).flat_map(|s| logits[(s * step - 1) * classes..s * step * classes].iter().copied()).collect()
 }
 
@@ -56,7 +60,7 @@ pub fn agree(
     let mut agreement = Agreement { difference: 0.0, steps: 0 };
     for (frames, expected) in inputs.iter().zip(expected) {
         runner.reset()?;
-        let steps = frames.chunks_exact(settings.options.frames_per_step * settings.net.mels);
+        let steps = frames.chunks_exact(settings.step_frames() * settings.options.frontend.frame_size());
         for (step, wanted) in steps.zip(expected.chunks_exact(classes)) {
             runner.step(step, &mut logits)?;
             for (got, wanted) in logits.iter().zip(wanted) {
@@ -80,8 +84,13 @@ pub fn agree(
 
 /// What engines are compared on: frames of noise, and frames that the frontend makes of sound.
 pub(super) fn inputs(settings: &Settings) -> Result<Vec<Vec<f32>>> {
-    let step = settings.options.frames_per_step;
-    Ok(vec![noise_frames(settings, 200 * step, 2), sound_frames(settings, 150 * step)?])
+    let step = settings.step_frames();
+    // A window is as much work as many steps.
+    let (noise, sound) = match settings.options.shape.hearing() {
+        Hearing::Stream => (200, 150),
+        Hearing::Window { .. } => (6, 10),
+    };
+    Ok(vec![noise_frames(settings, noise * step, 2), sound_frames(settings, sound * step)?])
 }
 
 /// Frames like those of training, but without rhyme: mean and deviation of each band are right. `[frames, mels]`
@@ -98,7 +107,7 @@ fn sound_frames(settings: &Settings, frames: usize) -> Result<Vec<f32>> {
     let frontend = &settings.options.frontend;
     let mut log_mel = LogMel::new(SAMPLE_RATE, frontend)?;
     let mut rng = StdRng::seed_from_u64(3);
-    let mut out = Vec::with_capacity(frames * settings.net.mels);
+    let mut out = Vec::with_capacity(frames * frontend.frame_size());
     let note = SAMPLE_RATE as usize / 2;
     let mut hz = 110.0_f32;
     for i in 0..frames * frontend.hop {

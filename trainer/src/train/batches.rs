@@ -4,12 +4,15 @@ use std::sync::mpsc::{Receiver, sync_channel};
 
 use anyhow::{Context, Result};
 use burn::tensor::{Device, Tensor, TensorData};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use rayon::prelude::*;
 use tocco_models::NONE;
 
 use super::loss::Tensors;
 use super::run::Settings;
 use crate::augment::{Clip, FrameTarget, Scene, SceneConfig, SceneMaker};
+use crate::net::Hearing;
 
 /// Threads that make batches.
 const MAKERS: usize = 2;
@@ -28,9 +31,14 @@ pub(super) struct Plan<'a> {
 /// One batch as plain numbers; shapes as in [`Tensors`].
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Batch {
+    /// Sequences, or windows.
     size: usize,
+    /// Frames of each.
     time: usize,
-    mels: usize,
+    /// Numbers in a frame.
+    inputs: usize,
+    /// Answers that are asked of each: one a frame, or one a window.
+    answers: usize,
     classes: usize,
     frames: Vec<f32>,
     targets: Vec<f32>,
@@ -41,15 +49,16 @@ pub(super) struct Batch {
 
 impl Batch {
     pub fn to_device(&self, device: &Device) -> Tensors {
-        let tensor = |numbers: &[f32], last: usize| {
-            Tensor::<3>::from_data(TensorData::new(numbers.to_vec(), [self.size, self.time, last]), device)
+        let tensor = |numbers: &[f32], time: usize, last: usize| {
+            Tensor::<3>::from_data(TensorData::new(numbers.to_vec(), [self.size, time, last]), device)
         };
+        let answer = |numbers: &[f32], last: usize| tensor(numbers, self.answers, last);
         Tensors {
-            frames: tensor(&self.frames, self.mels),
-            targets: tensor(&self.targets, self.classes),
-            distribution: tensor(&self.distribution, self.classes),
-            one_of: tensor(&self.one_of, 1),
-            known: tensor(&self.known, self.classes),
+            frames: tensor(&self.frames, self.time, self.inputs),
+            targets: answer(&self.targets, self.classes),
+            distribution: answer(&self.distribution, self.classes),
+            one_of: answer(&self.one_of, 1),
+            known: answer(&self.known, self.classes),
         }
     }
 }
@@ -92,25 +101,33 @@ pub(super) fn produce(
 fn make(settings: &Settings, scenes: &mut SceneMaker<'_>, index: usize) -> Batch {
     let options = &settings.options;
     let size = options.batch_size;
-    let all: Vec<Scene> = (0..size).map(|i| scenes.make(scene_seed(options.seed, (index * size + i) as u64))).collect();
-    assemble(settings, &all)
+    let seeds: Vec<u64> = (0..size).map(|i| scene_seed(options.seed, (index * size + i) as u64)).collect();
+    let all: Vec<Scene> = seeds.iter().map(|&seed| scenes.make(seed)).collect();
+    assemble(settings, &all, &seeds)
 }
 
 /// Well-spread seeds (the finaliser of SplitMix64).
-fn scene_seed(seed: u64, index: u64) -> u64 {
+pub(super) fn scene_seed(seed: u64, index: u64) -> u64 {
     let mut z = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(index.wrapping_mul(0xbf58_476d_1ce4_e5b9));
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
 }
 
-fn assemble(settings: &Settings, scenes: &[Scene]) -> Batch {
-    let classes = settings.classes.len();
+fn assemble(settings: &Settings, scenes: &[Scene], seeds: &[u64]) -> Batch {
+    let options = &settings.options;
+    let length = scenes.first().map_or(0, |s| s.targets.len());
+    let inputs = options.frontend.frame_size();
+    let (size, time, answers) = match options.shape.hearing() {
+        Hearing::Stream => (scenes.len(), length, length),
+        Hearing::Window { frames } => (scenes.len() * options.windows_per_scene, frames, 1),
+    };
     let mut batch = Batch {
-        size: scenes.len(),
-        time: scenes.first().map_or(0, |s| s.targets.len()),
-        mels: settings.net.mels,
-        classes,
+        size,
+        time,
+        inputs,
+        answers,
+        classes: settings.classes.len(),
         frames: Vec::new(),
         targets: Vec::new(),
         distribution: Vec::new(),
@@ -118,19 +135,50 @@ fn assemble(settings: &Settings, scenes: &[Scene]) -> Batch {
         known: Vec::new(),
     };
     let none = settings.classes.iter().position(|c| c == NONE);
-    for scene in scenes {
-        batch.frames.extend_from_slice(&scene.frames);
-        for (frame, (&target, &known)) in scene.targets.iter().zip(&scene.known).enumerate() {
-            let parts = match &scene.mixed {
-                None => [(target, 1.0), (target, 0.0)],
-                Some(mixed) => [(mixed.first[frame], mixed.share), (mixed.second[frame], 1.0 - mixed.share)],
-            };
-            push_target(&mut batch, target, known, none);
-            push_distribution(&mut batch, &parts, none, settings.options.label_smoothing);
+    for (scene, &seed) in scenes.iter().zip(seeds) {
+        match options.shape.hearing() {
+            Hearing::Stream => {
+                batch.frames.extend_from_slice(&scene.frames);
+                for frame in 0..scene.targets.len() {
+                    push_frame(&mut batch, scene, frame, none, options.label_smoothing);
+                }
+            }
+            Hearing::Window { frames } => {
+                for end in window_ends(scene, frames, options.windows_per_scene, seed) {
+                    batch.frames.extend_from_slice(&scene.frames[(end - frames) * inputs..end * inputs]);
+                    push_frame(&mut batch, scene, end - 1, none, options.label_smoothing);
+                }
+            }
         }
     }
     normalise(&mut batch.frames, &settings.mean, &settings.deviation);
     batch
+}
+
+/// Where windows of a scene end (the frame behind the last). A window is about what its newest frame is about, as on
+/// stage; frames for which no answer is asked are avoided, not excluded.
+fn window_ends(scene: &Scene, frames: usize, count: usize, seed: u64) -> Vec<usize> {
+    let mut rng = StdRng::seed_from_u64(!seed);
+    let mut draw = || rng.random_range(frames..=scene.targets.len());
+    (0..count)
+        .map(|_| {
+            let first = draw();
+            let others = [draw(), draw(), draw()];
+            let clear = |end: &usize| scene.targets[end - 1] != FrameTarget::Unclear;
+            std::iter::once(first).chain(others).find(clear).unwrap_or(first)
+        })
+        .collect()
+}
+
+/// What is asked in a frame of a scene.
+fn push_frame(batch: &mut Batch, scene: &Scene, frame: usize, none: Option<usize>, smoothing: f32) {
+    let target = scene.targets[frame];
+    let parts = match &scene.mixed {
+        None => [(target, 1.0), (target, 0.0)],
+        Some(mixed) => [(mixed.first[frame], mixed.share), (mixed.second[frame], 1.0 - mixed.share)],
+    };
+    push_target(batch, target, scene.known[frame], none);
+    push_distribution(batch, parts, none, smoothing);
 }
 
 /// The classes that a target asks for.
@@ -156,7 +204,7 @@ fn push_target(batch: &mut Batch, target: FrameTarget, known: u128, none: Option
 }
 
 /// One class, or where scenes were mixed one of each, by their shares.
-fn push_distribution(batch: &mut Batch, parts: &[(FrameTarget, f32); 2], none: Option<usize>, smoothing: f32) {
+fn push_distribution(batch: &mut Batch, parts: [(FrameTarget, f32); 2], none: Option<usize>, smoothing: f32) {
     let sets = parts.map(|(target, share)| (asked(target, none), share));
     for class in 0..batch.classes {
         let share: f32 = sets.iter().filter(|(set, _)| set >> class & 1 == 1).map(|(_, share)| share).sum();
@@ -182,7 +230,7 @@ pub(super) fn statistics(
     seed: u64,
 ) -> Result<(Vec<f32>, Vec<f32>)> {
     const SCENES: u64 = 96;
-    let mels = scene.frontend.mels;
+    let size = scene.frontend.frame_size();
     // Fails early and once, where every thread would fail.
     SceneMaker::new(scene, clips, classes)?;
     let frames: Vec<Vec<f32>> = (0..SCENES)
@@ -192,9 +240,9 @@ pub(super) fn statistics(
             |maker, i| maker.as_mut().map_or_else(Vec::new, |m| m.make(scene_seed(!seed, i)).frames),
         )
         .collect();
-    let count = (frames.iter().map(Vec::len).sum::<usize>() / mels) as f64;
-    let (mut sum, mut squares) = (vec![0.0_f64; mels], vec![0.0_f64; mels]);
-    for frame in frames.iter().flat_map(|f| f.chunks_exact(mels)) {
+    let count = (frames.iter().map(Vec::len).sum::<usize>() / size) as f64;
+    let (mut sum, mut squares) = (vec![0.0_f64; size], vec![0.0_f64; size]);
+    for frame in frames.iter().flat_map(|f| f.chunks_exact(size)) {
         for ((s, q), x) in sum.iter_mut().zip(&mut squares).zip(frame) {
             *s += f64::from(*x);
             *q += f64::from(*x) * f64::from(*x);

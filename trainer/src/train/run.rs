@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use tocco_models::{DataSource, write_beside};
 
 use super::Options;
-use crate::net::{NetConfig, StreamTcn};
+use crate::net::{Hearing, Net, NetConfig};
 
 /// What a training leaves beside `run.json`. The figures go first: nothing is exported without them.
 const OLDER_FILES: [&str; 7] =
@@ -32,8 +32,6 @@ pub struct Settings {
     pub name: String,
     /// Classes in the model's order.
     pub classes: Vec<String>,
-    /// Shape of the network.
-    pub net: NetConfig,
     /// Mean of each mel band over training scenes.
     pub mean: Vec<f32>,
     /// Standard deviation of each mel band.
@@ -42,6 +40,34 @@ pub struct Settings {
     pub data: Vec<DataSource>,
     /// What a person chose.
     pub options: Options,
+}
+
+impl Settings {
+    /// The network that the settings ask for.
+    #[must_use]
+    pub fn net(&self) -> NetConfig {
+        NetConfig {
+            inputs: self.options.frontend.frame_size(),
+            classes: self.classes.len(),
+            shape: self.options.shape.clone(),
+            own_heads: self.options.own_heads,
+        }
+    }
+
+    /// One normalised frame of silence.
+    pub(super) fn silence(&self) -> impl Iterator<Item = f32> {
+        let floor = self.options.frontend.log_floor.ln();
+        self.mean.iter().zip(&self.deviation).map(move |(mean, deviation)| (floor - mean) / deviation)
+    }
+
+    /// Frames that the exported network takes at once: those of a step, or a whole window.
+    #[must_use]
+    pub fn step_frames(&self) -> usize {
+        match self.options.shape.hearing() {
+            Hearing::Stream => self.options.frames_per_step,
+            Hearing::Window { frames } => frames,
+        }
+    }
 }
 
 /// What was measured after training.
@@ -77,13 +103,13 @@ impl Run {
     ///
     /// # Errors
     /// Where its checkpoint is missing or broken.
-    pub fn best(&self, device: &Device) -> Result<StreamTcn> {
+    pub fn best(&self, device: &Device) -> Result<Net> {
         let path = self.folder.join("best.bpk");
         let bytes = std::fs::read(&path)
             .with_context(|| format!("{}: the checkpoint can't be read: has the training ended?", path.display()))?;
         let broken = |e: &dyn std::fmt::Display| anyhow!("{}: the checkpoint is broken: {e}", path.display());
         let record = ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes)).map_err(|e| broken(&e))?;
-        StreamTcn::new(&self.settings.net, 0, device).try_load_record(record).map_err(|e| broken(&e))
+        Net::new(&self.settings.net(), 0, device).try_load_record(record).map_err(|e| broken(&e))
     }
 
     /// What was measured after training.
@@ -122,17 +148,11 @@ impl Run {
         write_json(&self.folder.join("figures.json"), figures)
     }
 
-    pub(super) fn save_best(&self, averaged: &StreamTcn) -> Result<()> {
+    pub(super) fn save_best(&self, averaged: &Net) -> Result<()> {
         self.save_weights("best.bpk", averaged)
     }
 
-    pub(super) fn save_last(
-        &self,
-        net: &StreamTcn,
-        averaged: &StreamTcn,
-        optimizer: &ModuleOptimizer,
-        epoch: usize,
-    ) -> Result<()> {
+    pub(super) fn save_last(&self, net: &Net, averaged: &Net, optimizer: &ModuleOptimizer, epoch: usize) -> Result<()> {
         self.save_weights("last.bpk", net)?;
         self.save_weights("last-average.bpk", averaged)?;
         let state = optimizer.into_bytes().map_err(|e| anyhow!("the optimizer's state can't be saved: {e}"))?;
@@ -140,7 +160,7 @@ impl Run {
         write_json(&self.folder.join("last.json"), &BTreeMap::from([("epoch", epoch)]))
     }
 
-    fn save_weights(&self, name: &str, net: &StreamTcn) -> Result<()> {
+    fn save_weights(&self, name: &str, net: &Net) -> Result<()> {
         let bytes = net.clone().into_record().into_bytes().map_err(|e| anyhow!("the weights can't be saved: {e}"))?;
         Ok(write_beside(&self.folder.join(name), &bytes)?)
     }

@@ -12,12 +12,16 @@ use super::batches::normalise;
 use super::corpus::Corpus;
 use super::run::{Figures, Run, Settings};
 use crate::augment::Clip;
-use crate::net::{StreamTcn, values};
+use crate::net::{Hearing, Net, values};
 
 /// Frames of a recording that are heard at most.
 const LONGEST_FRAMES: usize = 800;
 /// Recordings in one pass.
 const TOGETHER: usize = 16;
+/// Windows of a recording that a network which hears windows answers to.
+const MOST_WINDOWS: usize = 12;
+/// Windows in one pass.
+const WINDOWS_TOGETHER: usize = 32;
 
 /// How good the weights are on held-out recordings.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,7 +51,7 @@ struct Heard {
 }
 
 /// Validates on recordings.
-pub(super) fn files(net: &StreamTcn, settings: &Settings, clips: &[Clip], device: &Device) -> Result<Score> {
+pub(super) fn files(net: &Net, settings: &Settings, clips: &[Clip], device: &Device) -> Result<Score> {
     Ok(score(&hear(net, settings, clips, device)?, settings))
 }
 
@@ -75,9 +79,7 @@ pub(super) fn final_figures(run: &Run, corpus: &Corpus, device: &Device) -> Resu
     Ok(Figures { temperature: temperature(&heard, settings), metrics })
 }
 
-fn hear(net: &StreamTcn, settings: &Settings, clips: &[Clip], device: &Device) -> Result<Vec<Heard>> {
-    let classes = settings.classes.len();
-    let mels = settings.net.mels;
+fn hear(net: &Net, settings: &Settings, clips: &[Clip], device: &Device) -> Result<Vec<Heard>> {
     let mut order: Vec<(&Clip, usize)> = clips.iter().filter_map(|clip| Some((clip, clip.class()?))).collect();
     // Equal lengths go together, so that little is padded.
     order.sort_by_key(|(clip, _)| clip.samples.len());
@@ -85,27 +87,88 @@ fn hear(net: &StreamTcn, settings: &Settings, clips: &[Clip], device: &Device) -
     for group in order.chunks(TOGETHER) {
         let frames: Vec<Vec<f32>> =
             group.par_iter().map(|(clip, _)| features(clip, settings)).collect::<Result<_>>()?;
-        let time = frames.iter().map(|f| f.len() / mels).max().unwrap_or(0);
-        let mut input = vec![0.0; group.len() * time * mels];
-        for (row, frames) in input.chunks_exact_mut((time * mels).max(1)).zip(&frames) {
-            row[..frames.len()].copy_from_slice(frames);
-        }
-        let input = Tensor::<3>::from_data(TensorData::new(input, [group.len(), time, mels]), device);
-        let logits = values(&net.forward(input));
-        for (((clip, class), frames), logits) in
-            group.iter().zip(&frames).zip(logits.chunks_exact((time * classes).max(1)))
-        {
-            let count = frames.len() / mels;
-            let sounding: Vec<f32> = (0..count)
-                .filter(|&frame| clip.sounds(frame, &settings.options.frontend))
-                .flat_map(|frame| logits[frame * classes..(frame + 1) * classes].iter().copied())
-                .collect();
-            let all = &logits[..count * classes];
-            let logits = if sounding.is_empty() { all.to_vec() } else { sounding };
-            heard.push(Heard { class: *class, logits });
-        }
+        let logits = match settings.options.shape.hearing() {
+            Hearing::Stream => sequences(net, settings, group, &frames, device),
+            Hearing::Window { frames: length } => windows(net, settings, group, &frames, length, device),
+        };
+        heard.extend(group.iter().zip(logits).map(|((_, class), logits)| Heard { class: *class, logits }));
     }
     Ok(heard)
+}
+
+/// The frames at which a recording sounds; all, where it never does.
+fn sounding(clip: &Clip, settings: &Settings, count: usize) -> Vec<usize> {
+    let sounding: Vec<usize> = (0..count).filter(|&frame| clip.sounds(frame, &settings.options.frontend)).collect();
+    if sounding.is_empty() { (0..count).collect() } else { sounding }
+}
+
+/// Logits of each recording at its sounding frames, from one pass over them all.
+fn sequences(
+    net: &Net,
+    settings: &Settings,
+    group: &[(&Clip, usize)],
+    frames: &[Vec<f32>],
+    device: &Device,
+) -> Vec<Vec<f32>> {
+    let (classes, size) = (settings.classes.len(), settings.options.frontend.frame_size());
+    let time = frames.iter().map(|f| f.len() / size).max().unwrap_or(0);
+    let mut input = vec![0.0; group.len() * time * size];
+    for (row, frames) in input.chunks_exact_mut((time * size).max(1)).zip(frames) {
+        row[..frames.len()].copy_from_slice(frames);
+    }
+    let input = Tensor::<3>::from_data(TensorData::new(input, [group.len(), time, size]), device);
+    let logits = values(&net.forward(input));
+    let of_each = logits.chunks_exact((time * classes).max(1));
+    let recordings = group.iter().zip(frames).zip(of_each);
+    recordings
+        .map(|(((clip, _), frames), logits)| {
+            let frames = sounding(clip, settings, frames.len() / size).into_iter();
+            frames.flat_map(|frame| logits[frame * classes..(frame + 1) * classes].iter().copied()).collect()
+        })
+        .collect()
+}
+
+/// Logits of each recording for windows that end at its sounding frames, at most [`MOST_WINDOWS`] of them, evenly
+/// spread.
+fn windows(
+    net: &Net,
+    settings: &Settings,
+    group: &[(&Clip, usize)],
+    frames: &[Vec<f32>],
+    length: usize,
+    device: &Device,
+) -> Vec<Vec<f32>> {
+    let (classes, size) = (settings.classes.len(), settings.options.frontend.frame_size());
+    let mut input = Vec::new();
+    let mut counts = Vec::with_capacity(group.len());
+    for ((clip, _), frames) in group.iter().zip(frames) {
+        let ends = sounding(clip, settings, frames.len() / size);
+        let chosen = ends.len().min(MOST_WINDOWS);
+        for i in 0..chosen {
+            let end = ends[(i + 1) * ends.len() / chosen - 1] + 1;
+            // Before the recording there is silence.
+            let before = length.saturating_sub(end);
+            (0..before).for_each(|_| input.extend(settings.silence()));
+            input.extend_from_slice(&frames[end.saturating_sub(length) * size..end * size]);
+        }
+        counts.push(chosen);
+    }
+    let logits: Vec<f32> = input
+        .chunks(WINDOWS_TOGETHER * length * size)
+        .flat_map(|some| {
+            let shape = [some.len() / (length * size), length, size];
+            values(&net.forward(Tensor::<3>::from_data(TensorData::new(some.to_vec(), shape), device)))
+        })
+        .collect();
+    let mut rest = logits.as_slice();
+    counts
+        .iter()
+        .map(|count| {
+            let (mine, others) = rest.split_at(count * classes);
+            rest = others;
+            mine.to_vec()
+        })
+        .collect()
 }
 
 /// Normalised frames of a recording as it is.
