@@ -57,16 +57,13 @@ fn best_start(samples: &[f32], natural: isize, ideal: isize, search: isize, grai
         }
         product / power.sqrt()
     };
-    let best = |candidates: &mut dyn Iterator<Item = isize>, step: usize| {
-        // The first of equals, counted from the middle: silence stays where it is.
-        candidates
-            .map(|from| (from, likeness(from, step)))
-            .fold((ideal, likeness(ideal, step)), |best, next| if next.1 > best.1 { next } else { best })
+    // The first of equals, counted from the middle: silence stays where it is.
+    let best = |middle: isize, reach: isize, apart: usize, step: usize| {
+        let candidates = (middle - reach..=middle + reach).step_by(apart).map(|from| (from, likeness(from, step)));
+        candidates.fold((middle, likeness(middle, step)), |best, next| if next.1 > best.1 { next } else { best }).0
     };
-    let (near, _) = best(&mut (ideal - search..=ideal + search).step_by(COARSE), COARSE);
-    let around = signed(COARSE) - 1;
-    let fine = (near - around..=near + around).map(|from| (from, likeness(from, 2)));
-    fine.fold((near, likeness(near, 2)), |best, next| if next.1 > best.1 { next } else { best }).0
+    let near = best(ideal, search, COARSE, COARSE);
+    best(near, signed(COARSE) - 1, 1, 2)
 }
 
 /// Gives a sound whose frequencies were all multiplied by `ratio` the tone colour from before: the smooth course of each
