@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail, ensure};
 use tocco_models::{FrontendConfig, Task};
 
-use crate::augment::{Config, Range};
+use crate::augment::{Choice, Config, Polyphony, Range, Voices};
 use crate::engine::Provider;
 use crate::export::{OrtCheck, export};
 use crate::manifest::Manifest;
@@ -70,6 +70,12 @@ pub struct Args {
     /// hear windows 1 of 21 ms]
     #[arg(long)]
     frames_per_step: Option<usize>,
+    /// How many notes sound together in a scene, each number equally often [default: 1, with --overlap now and then 2]
+    #[arg(long, value_name = "FROM..TO")]
+    polyphony: Option<Polyphony>,
+    /// Which notes sound together: any, or each from another range of frequencies [default: random]
+    #[arg(long, value_enum)]
+    choice: Option<Choice>,
     /// What augmentation does, as a TOML file; the options below go before it [default: as the shipped models]
     #[arg(long, value_name = "FILE")]
     augment: Option<PathBuf>,
@@ -162,7 +168,11 @@ fn options(args: &Args) -> Result<Options> {
         own_heads: args.own_heads,
         windows_per_scene: args.windows_per_scene.unwrap_or(usual.windows_per_scene),
         frontend: FrontendConfig { mels: args.mels.unwrap_or(usual.frontend.mels), ..usual.frontend },
-        voices: usual.voices,
+        voices: Voices {
+            polyphony: args.polyphony.unwrap_or(usual.voices.polyphony),
+            choice: args.choice.unwrap_or(usual.voices.choice),
+            ..usual.voices
+        },
         augmentation: augmentation(args, usual.augmentation)?,
     };
     check(&options)?;
