@@ -202,3 +202,34 @@ fn the_manifest_that_is_read_is_not_overwritten() {
     }
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }
+
+#[test]
+fn training_follows_the_augmentation_file_and_the_run_carries_it() {
+    let root = tempfile::tempdir().unwrap();
+    let manifest = notes(root.path());
+    let text: String = std::fs::read_to_string(&manifest)
+        .unwrap()
+        .lines()
+        .map(|line| if line.contains("2.wav") { line.replace("train", "val") } else { line.to_owned() } + "\n")
+        .collect();
+    std::fs::write(&manifest, text).unwrap();
+    let (file, run) = (root.path().join("aug.toml"), root.path().join("run"));
+    let train = || {
+        let mut arguments = vec!["train", "--manifest", manifest.to_str().unwrap(), "--out", run.to_str().unwrap()];
+        arguments.extend(["--augment", file.to_str().unwrap()]);
+        let small = "--task instruments --epochs 1 --batch-size 2 --scene-s 1 --channels 8 --dilations 1 --mels 32";
+        arguments.extend(small.split(' ').chain("--polyphony 1..3 --choice range --semitones 1".split(' ')));
+        common::tocco(arguments)
+    };
+    std::fs::write(&file, "[detune]\nchanse = 0.5\n").unwrap();
+    let refusal = train().refusal();
+    assert!(refusal.contains("aug.toml") && refusal.contains("chanse") && refusal.contains("`chance`"), "{refusal}");
+    assert!(!run.exists(), "nothing was begun");
+    std::fs::write(&file, "[detune]\nchance = 0.5\n[mixup]\nchance = 0.5\n[air]\nchance = 0.25\n").unwrap();
+    train().ok();
+    let settings: serde_json::Value = serde_json::from_slice(&std::fs::read(run.join("run.json")).unwrap()).unwrap();
+    let (voices, augmentation) = (&settings["options"]["voices"], &settings["options"]["augmentation"]);
+    assert_eq!((&voices["polyphony"], &voices["choice"]), (&"1..3".into(), &"range".into()));
+    assert_eq!((&augmentation["detune"]["chance"], &augmentation["air"]["chance"]), (&0.5.into(), &0.25.into()));
+    assert_eq!(augmentation["pitch_shift"]["semitones"], serde_json::json!([-1.0, 1.0]), "options go before the file");
+}
