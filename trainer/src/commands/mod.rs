@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-pub mod compare;
 pub mod augment;
+pub mod compare;
 pub mod evaluate;
 pub mod export;
 pub mod inspect;
