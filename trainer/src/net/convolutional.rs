@@ -217,10 +217,14 @@ impl Convolutional {
         }
         let mut convolutions = self.convolutions.iter();
         for stage in &self.shape.stages {
-            for convolution in convolutions.by_ref().take(stage.channels.len()) {
-                x = activation::leaky_relu(convolution.norm.forward(convolution.filter.forward(x)), LEAK);
+            for (index, convolution) in convolutions.by_ref().take(stage.channels.len()).enumerate() {
+                x = convolution.norm.forward(convolution.filter.forward(x));
+                // The rectifier rises everywhere, so the maximum may go first, and less is left to rectify.
+                if index + 1 == stage.channels.len() {
+                    x = max_pool2d(x, MaxPoolOptions::new(stage.pool));
+                }
+                x = activation::leaky_relu(x, LEAK);
             }
-            x = max_pool2d(x, MaxPoolOptions::new(stage.pool));
             x = silence(x);
         }
         let mut x: Tensor<2> = x.flatten(1, 3);
@@ -251,10 +255,10 @@ fn convolution(channels: [usize; 2], kernel: [usize; 2], rng: &mut StdRng, devic
     let [inputs, outputs] = channels;
     let [top, left] = kernel.map(|k| (k - 1) / 2);
     let padding = PaddingConfig2d::Explicit(top, left, kernel[0] - 1 - top, kernel[1] - 1 - left);
-    let mut filter = Conv2dConfig::new(channels, kernel).with_padding(padding).init(device);
+    // Batch normalisation takes away whatever a bias would add.
+    let mut filter = Conv2dConfig::new(channels, kernel).with_padding(padding).with_bias(false).init(device);
     let limit = (6.0 / (inputs * kernel[0] * kernel[1]) as f32).sqrt();
     filter.weight = Param::from_tensor(uniform(rng, [outputs, inputs, kernel[0], kernel[1]], limit, device));
-    filter.bias = Some(Param::from_tensor(Tensor::zeros([outputs], device)));
     Convolution { filter, norm: BatchNormConfig::new(outputs).init(device) }
 }
 
