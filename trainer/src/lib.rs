@@ -16,6 +16,7 @@ pub mod export;
 pub mod labels;
 pub mod listen;
 pub mod manifest;
+pub mod memory;
 pub mod metrics;
 pub mod net;
 pub mod osc;

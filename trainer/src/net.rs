@@ -14,6 +14,9 @@ use serde::{Deserialize, Serialize};
 mod convolutional;
 mod head;
 mod init;
+mod matrix;
+mod residual;
+mod scan;
 mod stream_gru;
 mod stream_tcn;
 
