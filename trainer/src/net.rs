@@ -18,7 +18,10 @@ mod cbam;
 mod convolutional;
 mod head;
 mod init;
+mod matrix;
 mod ms_crnn;
+mod residual;
+mod scan;
 mod stream_gru;
 mod stream_tcn;
 mod summary;
@@ -98,7 +101,6 @@ pub struct NetConfig {
 
 /// What makes features of frames.
 #[derive(Module, Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one network in a training")]
 pub enum Trunk {
     /// A causal residual stack.
     StreamTcn(StreamTcn),

@@ -10,6 +10,7 @@ mod svm;
 mod validate;
 
 pub use corpus::Corpus;
+pub use loss::{Tensors, loss};
 pub use presets::{NetKind, preset};
 pub use run::{Figures, Run, Settings};
 
@@ -253,7 +254,7 @@ impl<'a> Trainer<'a> {
         device.seed(batches::scene_seed(self.run.settings.options.seed ^ DRAWS, step as u64));
         let tensors = batch.to_device(&device);
         let logits = self.net.forward(tensors.frames.clone());
-        let loss = loss::loss(&logits, &tensors, self.run.settings.options.task);
+        let loss = loss(&logits, &tensors, self.run.settings.options.task);
         let gradients = GradientsParams::from_grads(loss.backward(), &self.net);
         self.net = self.optimizer.step(rate, self.net.clone(), gradients);
         let keep = AVERAGING.min((1 + step) as f32 / (10 + step) as f32);
