@@ -2,7 +2,7 @@
 
 use tocco_models::{FrontendConfig, Task};
 
-use super::{Options, SAMPLE_RATE};
+use super::{Options, SAMPLE_RATE, Training};
 use crate::augment::Strength;
 use crate::net::{ConvShape, GruShape, Shape, TcnShape};
 
@@ -82,8 +82,10 @@ fn task_options(task: Task) -> Options {
         }),
         own_heads: false,
         windows_per_scene: 8,
+        sample_rate: SAMPLE_RATE,
         frontend: FrontendConfig::default(),
         strength: Strength::default(),
+        training: Training::default(),
     };
     match task {
         Task::Technique => technique,
