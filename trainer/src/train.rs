@@ -23,6 +23,7 @@ pub use schedule::Schedule;
 pub use training::{Clip, Training};
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -30,7 +31,7 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use tocco_models::{FrontendConfig, NONE, Task, write_beside};
 
-use crate::augment::{SceneConfig, Strength};
+use crate::augment::{Config, Library, SceneConfig, Voices};
 use crate::commands::remark;
 use crate::manifest::Manifest;
 use crate::net::{Hearing, Shape};
@@ -115,8 +116,10 @@ pub struct Options {
     pub sample_rate: u32,
     /// The log-mel frontend.
     pub frontend: FrontendConfig,
-    /// How far augmentation goes.
-    pub strength: Strength,
+    /// How many notes sound together in a scene.
+    pub voices: Voices,
+    /// What augmentation does.
+    pub augmentation: Config,
     /// What is minimised, how far a step goes and when it is enough.
     #[serde(default)]
     pub training: Training,
@@ -209,7 +212,7 @@ impl Material {
     fn begin(self, request: &Request, out: &Path) -> Result<(Run, Corpus)> {
         let (options, classes) = (&request.options, self.classes);
         let corpus = Corpus::load(&self.manifest, &classes, options.sample_rate)?;
-        let scene = scene_config(options, &classes);
+        let scene = scene_config(options, &classes)?;
         let (mean, deviation) = batches::statistics(&corpus.train, &scene, classes.len(), options.seed)?;
         let name = out.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
         let data = self.manifest.sources();
@@ -226,7 +229,7 @@ impl Material {
 /// The steps that are left, and the figures.
 fn finish(run: Run, corpus: &Corpus, request: &Request, checkpoint: Option<Checkpoint>) -> Result<Run> {
     let device = request.device.open()?;
-    let scene = scene_config(&run.settings.options, &run.settings.classes);
+    let scene = scene_config(&run.settings.options, &run.settings.classes)?;
     let mut trainer = Trainer::new(&run, corpus, &scene, &device, checkpoint)?;
     trainer.all_steps(Duration::try_from_secs_f64(request.checkpoint_s)?)?;
     let mut figures = validate::final_figures(&run, corpus, &device)?;
@@ -248,9 +251,9 @@ fn classes(manifest: &Manifest, task: Task) -> Result<Vec<String>> {
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few seconds in frames")]
-fn scene_config(options: &Options, classes: &[String]) -> SceneConfig {
+fn scene_config(options: &Options, classes: &[String]) -> Result<SceneConfig> {
     let frames_a_second = options.sample_rate as f32 / options.frontend.hop as f32;
-    SceneConfig {
+    Ok(SceneConfig {
         rate: options.sample_rate,
         frontend: options.frontend.clone(),
         frames: ((options.scene_s * frames_a_second).round() as usize).max(match options.shape.hearing() {
@@ -261,6 +264,8 @@ fn scene_config(options: &Options, classes: &[String]) -> SceneConfig {
         overlap: options.overlap,
         balance: options.balance,
         none: classes.iter().position(|c| c == NONE),
-        strength: options.strength.clone(),
-    }
+        voices: options.voices,
+        augmentation: options.augmentation.clone(),
+        library: Arc::new(Library::load(&options.augmentation, options.sample_rate)?),
+    })
 }

@@ -12,7 +12,7 @@ use clap::{ArgMatches, Args as _, Command, FromArgMatches, ValueEnum};
 use tocco_models::{FrontendConfig, Task};
 
 use super::remark;
-use crate::augment::Strength;
+use crate::augment::{Choice, Config, Polyphony, Range, Voices};
 use crate::engine::Provider;
 use crate::export::{OrtCheck, export};
 use crate::net::{GruShape, Shape, TcnShape};
@@ -121,12 +121,21 @@ struct SceneArgs {
     /// 0 draws all classes equally often, 1 as often as they occur [default: 0.2, for instruments 0.1]
     #[arg(long)]
     balance: Option<f32>,
+    /// How many notes sound together in a scene, each number equally often [default: 1, with --overlap now and then 2]
+    #[arg(long, value_name = "FROM..TO")]
+    polyphony: Option<Polyphony>,
+    /// Which notes sound together: any, or each from another range of frequencies [default: random]
+    #[arg(long, value_enum)]
+    choice: Option<Choice>,
 }
 
 /// How far augmentation goes.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Augment")]
 struct AugmentArgs {
+    /// What augmentation does, as a TOML file; the options below go before it [default: as the shipped models]
+    #[arg(long, value_name = "FILE")]
+    augment: Option<PathBuf>,
     /// Most semitones that a note is shifted in training [default: 4, for instruments 3]
     #[arg(long)]
     semitones: Option<f32>,
@@ -209,7 +218,7 @@ pub fn run(args: Args) -> Result<()> {
         // Said before anything is read.
         args.device.open()?;
         let options = options(&args)?;
-        let config = config::as_used(&command(), &matches, &usual(&options))?;
+        let config = config::as_used(&command(), &matches, &usual(&options, args.augment.augment.is_some()))?;
         let (manifest, device, checkpoint_s) = (manifest.clone(), args.device, args.checkpoint_s);
         train(&Request { manifest, device, checkpoint_s, config, options }, out)?
     };
@@ -255,12 +264,12 @@ fn refuse_others() -> Result<()> {
     Ok(())
 }
 
-/// What the options are where nobody said, by their keys in a file.
-fn usual(options: &Options) -> Vec<(&'static str, toml::Value)> {
+/// What the options are where nobody said, by their keys in a file. `has_file`: augmentation has one of its own.
+fn usual(options: &Options, has_file: bool) -> Vec<(&'static str, toml::Value)> {
     let whole = |n: usize| toml::Value::try_from(n).unwrap_or(toml::Value::Integer(i64::MAX));
     // By way of their shortest text: 0.1 must not become 0.10000000149.
     let real = |x: f32| x.to_string().parse::<f64>().unwrap_or(f64::from(x)).into();
-    let (frontend, strength) = (&options.frontend, &options.strength);
+    let (frontend, augmentation) = (&options.frontend, &options.augmentation);
     let loss = options.training.loss.unwrap_or(match options.task {
         Task::Technique => LossKind::CrossEntropy,
         Task::Instruments => LossKind::Both,
@@ -278,19 +287,37 @@ fn usual(options: &Options) -> Vec<(&'static str, toml::Value)> {
         ("stay", real(options.stay)),
         ("overlap", real(options.overlap)),
         ("balance", real(options.balance)),
-        ("semitones", real(strength.semitones)),
-        ("tone_db", real(strength.tone_db)),
-        ("room", real(strength.room)),
         ("loss", loss.to_possible_value().map_or_else(String::new, |v| v.get_name().to_owned()).into()),
         ("epochs", whole(options.epochs)),
         ("batch_size", whole(options.batch_size)),
         ("lr", options.lr.into()),
     ];
+    // A file of its own says more than these, and they would go before it.
+    if !has_file {
+        usual.push(("semitones", real(augmentation.pitch_shift.semitones.1)));
+        usual.push(("tone_db", real(augmentation.tone_colour.db)));
+        usual.push(("room", real(augmentation.room.chance)));
+    }
     if let Shape::StreamTcn(shape) = &options.shape {
         usual.push(("channels", whole(shape.channels)));
         usual.push(("dilations", shape.dilations.iter().map(|d| whole(*d)).collect::<Vec<_>>().into()));
     }
     usual
+}
+
+/// The file's augmentation or the usual one, with what the command line says beside it.
+fn augmentation(args: &AugmentArgs, usual: Config) -> Result<Config> {
+    let mut config = args.augment.as_deref().map_or(Ok(usual), Config::read)?;
+    if let Some(semitones) = args.semitones {
+        config.pitch_shift.semitones = Range(-semitones, semitones);
+    }
+    if let Some(db) = args.tone_db {
+        config.tone_colour.db = db;
+    }
+    if let Some(chance) = args.room {
+        config.room.chance = chance;
+    }
+    Ok(config)
 }
 
 fn options(args: &Args) -> Result<Options> {
@@ -320,12 +347,12 @@ fn options(args: &Args) -> Result<Options> {
         windows_per_scene: scenes.windows_per_scene.unwrap_or(usual.windows_per_scene),
         sample_rate,
         frontend,
-        strength: Strength {
-            semitones: augment.semitones.unwrap_or(usual.strength.semitones),
-            tone_db: augment.tone_db.unwrap_or(usual.strength.tone_db),
-            room: augment.room.unwrap_or(usual.strength.room),
-            ..usual.strength
+        voices: Voices {
+            polyphony: scenes.polyphony.unwrap_or(usual.voices.polyphony),
+            choice: scenes.choice.unwrap_or(usual.voices.choice),
+            ..usual.voices
         },
+        augmentation: augmentation(augment, usual.augmentation)?,
         training: Training {
             loss: learning.loss,
             focal: learning.focal,

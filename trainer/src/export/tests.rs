@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::augment::Strength;
+use crate::augment::{Config, Voices};
 use crate::net::{ConvShape, GruShape, Shape, TcnShape};
 use crate::train::{Options, SAMPLE_RATE, Training};
 use tocco_models::{FrontendConfig, Runner};
@@ -45,7 +45,8 @@ fn settings(frames_per_step: usize, shape: Shape, task: Task) -> Settings {
             windows_per_scene: 1,
             frontend,
             sample_rate: SAMPLE_RATE,
-            strength: Strength::default(),
+            voices: Voices::default(),
+            augmentation: Config::default(),
             training: Training::default(),
         },
     }

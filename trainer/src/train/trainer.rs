@@ -99,8 +99,8 @@ impl<'a> Trainer<'a> {
                 let rate = options.lr * course;
                 progress.step(self.step(&batch, rate)?);
                 self.state.seconds = earlier_s + began.elapsed().as_secs_f64();
-                let validated =
-                    self.state.step % steps == 0 && self.end_of_epoch(self.state.step / steps, &mut progress)?;
+                let validated = self.state.step.is_multiple_of(steps)
+                    && self.end_of_epoch(self.state.step / steps, &mut progress)?;
                 let asked = interrupts.asked();
                 if validated || asked || written.elapsed() >= every {
                     self.write_checkpoint()?;
@@ -147,7 +147,7 @@ impl<'a> Trainer<'a> {
             *mean = keep * *mean + (1.0 - keep) * new;
         }
         self.state.step += 1;
-        if step % LOSS_EVERY == 0 { read_loss(loss, step).map(Some) } else { Ok(None) }
+        if step.is_multiple_of(LOSS_EVERY) { read_loss(loss, step).map(Some) } else { Ok(None) }
     }
 
     /// Whether the weights were validated.
@@ -171,8 +171,7 @@ impl<'a> Trainer<'a> {
         }
         progress.validated(epoch, &score);
         if self.state.enough {
-            let waited = self.state.waited;
-            progress.say(&format!("the validation has not got better {waited} times in a row: that is enough"));
+            progress.say(&format!("no better validation for {} in a row: that is enough", self.state.waited));
         }
         Ok(true)
     }

@@ -25,12 +25,12 @@ pub(super) fn check(options: &Options, checkpoint_s: f64) -> Result<()> {
     let ranges = [
         ("--stay", options.stay, 0.0, 1.0),
         ("--overlap", options.overlap, 0.0, 1.0),
-        ("--room", options.strength.room, 0.0, 1.0),
+        ("--room", options.augmentation.room.chance, 0.0, 1.0),
         ("--label-smoothing", options.label_smoothing, 0.0, 0.5),
         ("--balance", options.balance, 0.0, 1.0),
         ("--scene-s", options.scene_s, 0.5, 20.0),
-        ("--semitones", options.strength.semitones, 0.0, 12.0),
-        ("--tone-db", options.strength.tone_db, 0.0, 40.0),
+        ("--semitones", options.augmentation.pitch_shift.semitones.1, 0.0, 12.0),
+        ("--tone-db", options.augmentation.tone_colour.db, 0.0, 40.0),
         ("--focal", options.training.focal, 0.0, 10.0),
         ("--averaging", options.training.averaging, 0.0, 0.99999),
     ];

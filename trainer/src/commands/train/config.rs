@@ -52,6 +52,9 @@ pub(super) fn arguments(path: &Path, command: &Command, given: &[OsString]) -> R
 /// The option that a key means.
 fn option<'a>(command: &'a Command, table: Option<&str>, key: &str) -> Result<&'a Arg> {
     let all = || command.get_arguments().filter(|a| a.get_long().is_some_and(|long| !NEVER.contains(&long)));
+    if let Some(table) = table.filter(|t| !all().any(|a| self::table(a).as_deref() == Some(t))) {
+        bail!("there is no table [{table}]{}", meant(table, all().filter_map(self::table)));
+    }
     if let Some(arg) = all().find(|a| name(a) == key) {
         let right = self::table(arg);
         if right.as_deref() == table {
@@ -61,9 +64,6 @@ fn option<'a>(command: &'a Command, table: Option<&str>, key: &str) -> Result<&'
             Some(right) => bail!("the key «{key}» belongs into [{right}]"),
             None => bail!("the key «{key}» belongs before the first table"),
         }
-    }
-    if let Some(table) = table.filter(|t| !all().any(|a| self::table(a).as_deref() == Some(t))) {
-        bail!("there is no table [{table}]{}", meant(table, all().filter_map(self::table)));
     }
     bail!("there is no key «{key}»{}", meant(key, all().map(name)))
 }
