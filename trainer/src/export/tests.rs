@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::augment::{Config, Voices};
 use crate::net::{AstShape, CbamShape, ConvShape, GruShape, MsCrnnShape, OnSummary, Shape, SummaryShape, TcnShape};
-use crate::train::Options;
+use crate::train::{Options, SAMPLE_RATE, Training};
 use tocco_models::{FrontendConfig, Runner};
 
 fn tcn(memory_s: f32) -> Shape {
@@ -44,8 +44,10 @@ fn settings(frames_per_step: usize, shape: Shape, task: Task) -> Settings {
             own_heads: false,
             windows_per_scene: 1,
             frontend,
+            sample_rate: SAMPLE_RATE,
             voices: Voices::default(),
             augmentation: Config::default(),
+            training: Training::default(),
         },
     }
 }
