@@ -20,13 +20,13 @@ use burn::grad_clipping::GradientClippingConfig;
 use burn::module::Module;
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::Device;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::{Deserialize, Serialize};
 use tocco_models::{FrontendConfig, NONE, Task};
 
 use crate::augment::{SceneConfig, Strength};
 use crate::manifest::Manifest;
 use crate::net::{Hearing, Net, Shape};
+use crate::watch::{self, Validation, Watcher};
 
 /// Where the arithmetic of training runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -199,31 +199,37 @@ impl<'a> Trainer<'a> {
         let options = &self.run.settings.options;
         let steps = self.steps_per_epoch();
         let total = steps * options.epochs;
-        let bar = progress_bar(total);
+        let watched = watch::Plan {
+            epochs: options.epochs,
+            steps: total,
+            first_step: 0,
+            step_sound_s: options.batch_size as f64 * self.scene_s(),
+        };
+        let mut watcher = Watcher::start(&self.run.folder, watched, options)?;
         let plan = batches::Plan { clips: &self.corpus.train, scene: self.scene, settings: &self.run.settings, total };
         batches::produce(&plan, |next| {
-            let mut loss = f32::NAN;
             for step in 0..total {
                 let batch = next()?;
                 let rate = options.lr * schedule::learning_rate(step, total);
                 // Reading the loss waits for the device, so only now and then.
                 let now = self.step(&batch, rate, step);
-                if step % 4 == 0 {
-                    let value = now.into_scalar::<f32>();
-                    if !value.is_finite() {
-                        bail!("the loss is no longer a number after {step} steps: train with a smaller --lr");
-                    }
-                    loss = if loss.is_nan() { value } else { 0.9 * loss + 0.1 * value };
+                let loss = (step % 4 == 0).then(|| now.into_scalar::<f32>());
+                if loss.is_some_and(|loss| !loss.is_finite()) {
+                    bail!("the loss is no longer a number after {step} steps: train with a smaller --lr");
                 }
-                bar.inc(1);
+                watcher.step(rate, loss)?;
                 if (step + 1) % steps == 0 {
-                    self.end_of_epoch((step + 1) / steps, loss, &bar)?;
+                    self.end_of_epoch((step + 1) / steps, &mut watcher)?;
                 }
             }
             Ok(())
         })?;
-        bar.finish_and_clear();
+        watcher.finish();
         Ok(())
+    }
+
+    fn scene_s(&self) -> f64 {
+        (self.scene.frames * self.scene.frontend.hop) as f64 / f64::from(SAMPLE_RATE)
     }
 
     fn steps_per_epoch(&self) -> usize {
@@ -252,7 +258,7 @@ impl<'a> Trainer<'a> {
         self.device.clone().autodiff()
     }
 
-    fn end_of_epoch(&mut self, epoch: usize, loss: f32, bar: &ProgressBar) -> Result<()> {
+    fn end_of_epoch(&mut self, epoch: usize, watcher: &mut Watcher) -> Result<()> {
         let epochs = self.run.settings.options.epochs;
         // Validation costs as much as a few steps: not after each of many short epochs.
         let every = (epochs / 20).max(1);
@@ -267,25 +273,12 @@ impl<'a> Trainer<'a> {
             self.best = Some(score.selection());
             self.run.save_best(&averaged)?;
         }
-        let line = format!(
-            "epoch {epoch}/{epochs}  loss {loss:.3}  validation: macro-F1 {:.3}, macro-recall {:.3}, loss {:.3}",
-            score.macro_f1, score.macro_recall, score.loss
-        );
-        bar.set_message(format!("loss {loss:.3}, validation macro-F1 {:.3}", score.macro_f1));
-        if bar.is_hidden() {
-            eprintln!("{line}")
-        } else {
-            bar.println(line)
-        }
-        Ok(())
+        watcher.validated(&Validation {
+            epoch,
+            loss: score.loss,
+            macro_f1: score.macro_f1,
+            macro_recall: score.macro_recall,
+            confusion: &score.confusion,
+        })
     }
-}
-
-fn progress_bar(steps: usize) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(Some(steps as u64), ProgressDrawTarget::stderr());
-    // The template is a constant; were it wrong, the plain bar would do.
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} steps  {msg}  {eta} left") {
-        bar.set_style(style);
-    }
-    bar
 }

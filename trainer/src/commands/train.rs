@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use tocco_models::{FrontendConfig, Task};
 
 use crate::augment::Strength;
@@ -91,6 +91,9 @@ pub struct Args {
     /// Share of the target that is spread over all classes
     #[arg(long, default_value_t = 0.05)]
     label_smoothing: f32,
+    /// Leave out report.html, the page about the run
+    #[arg(long)]
+    no_report: bool,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -118,6 +121,9 @@ pub fn run(args: Args) -> Result<()> {
     let check = OrtCheck { library: None, provider: Provider::Cpu, required: false };
     let report = export(&run, &run.settings.name, &args.out.join("model.onnx"), &check)?;
     eprintln!("{}", report.text());
+    if !args.no_report {
+        super::report::of_training(&run, &manifest).context("the model is written, but the page about it is not")?;
+    }
     Ok(())
 }
 

@@ -5,7 +5,9 @@
 //! | `run.json` | [`Settings`]: classes, network, normalisation, options, sources |
 //! | `best.bpk` | the averaged weights that validated best: what is exported |
 //! | `last.bpk`, `last-average.bpk`, `last-optimizer.bpk`, `last.json` | the newest state of the training |
+//! | `history.csv`, `tensorboard/` | the curves, see [`crate::watch`] |
 //! | `figures.json` | [`Figures`] of the best weights, written at the end |
+//! | `report.html` | the page about the run, see [`crate::report`] |
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,8 +24,16 @@ use super::Options;
 use crate::net::{Hearing, Net, NetConfig};
 
 /// What a training leaves beside `run.json`. The figures go first: nothing is exported without them.
-const OLDER_FILES: [&str; 7] =
-    ["figures.json", "model.onnx", "best.bpk", "last.json", "last.bpk", "last-average.bpk", "last-optimizer.bpk"];
+const OLDER_FILES: [&str; 8] = [
+    "figures.json",
+    "report.html",
+    "model.onnx",
+    "best.bpk",
+    "last.json",
+    "last.bpk",
+    "last-average.bpk",
+    "last-optimizer.bpk",
+];
 
 /// Everything that a run was started with, and what normalisation was measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
