@@ -89,7 +89,7 @@ fn a_training_leaves_its_curves_and_a_page_and_says_how_fast_it_was() {
     let root = tempfile::tempdir().unwrap();
     let (manifest, run) = (data_set(root.path()), root.path().join("run"));
     let small = "--batch-size 4 --scene-s 1.2 --channels 8 --dilations 1,2 --epochs 2".split(' ');
-    let train = |extra: &[&str]| {
+    let train = |extra: &[&'static str]| {
         let mut arguments = vec!["train", "--manifest", manifest.to_str().unwrap(), "--out", run.to_str().unwrap()];
         arguments.extend(small.clone().chain(extra.iter().copied()));
         common::tocco(arguments).ok()

@@ -31,7 +31,7 @@ pub struct EventWriter {
 
 impl EventWriter {
     /// Starts a file in `folder`, which is made. A training from the start (`first_step` 0) removes the files of an
-    /// older one; a resumed one declares what those say from `first_step` on to be void.
+    /// older one; a resumed one declares void what those say of the steps after `first_step`.
     ///
     /// # Errors
     /// The folder or file can't be written.
@@ -53,7 +53,7 @@ impl EventWriter {
         let mut writer = Self { path, file };
         writer.write(0, What::FileVersion(FILE_VERSION.to_owned()))?;
         if first_step > 0 {
-            writer.write(first_step, What::SessionLog(SessionLog { status: SESSION_START }))?;
+            writer.write(first_step + 1, What::SessionLog(SessionLog { status: SESSION_START }))?;
         }
         Ok(writer)
     }
@@ -298,7 +298,7 @@ mod tests {
         let found = files(folder.path());
         assert_eq!(found.len(), 2);
         let events = read(&std::fs::read(&found[1]).unwrap());
-        assert_eq!(events[1].step, 7);
+        assert_eq!(events[1].step, 8);
         assert_eq!(events[1].what, Some(What::SessionLog(SessionLog { status: SESSION_START })));
         assert_eq!(events[2].step, 8);
 
