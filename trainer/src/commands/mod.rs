@@ -5,10 +5,12 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub mod augment;
 pub mod compare;
 pub mod evaluate;
 pub mod export;
 pub mod inspect;
+pub mod mix;
 pub mod policy;
 pub mod prepare;
 pub mod recognize;
@@ -27,6 +29,10 @@ struct Cli {
 enum Command {
     /// Reads folders of recordings and writes a manifest: one row a file, with its labels, group and split.
     Prepare(prepare::Args),
+    /// Writes varied copies of recordings, and a manifest with them.
+    Augment(augment::Args),
+    /// Writes polyphonic recordings made of single notes, and a manifest of them.
+    Mix(mix::Args),
     /// Trains a model on a manifest.
     Train(train::Args),
     /// Writes a trained run as an ONNX file with its card, and checks it.
@@ -49,6 +55,8 @@ enum Command {
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Prepare(args) => prepare::run(args),
+        Command::Augment(args) => augment::run(args),
+        Command::Mix(args) => mix::run(args),
         Command::Train(args) => train::run(args),
         Command::Export(args) => export::run(args),
         Command::Evaluate(args) => evaluate::run(args),
