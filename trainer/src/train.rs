@@ -6,7 +6,6 @@ mod corpus;
 mod interrupt;
 mod loss;
 mod presets;
-mod progress;
 mod request;
 mod run;
 mod schedule;

@@ -14,6 +14,7 @@ pub mod mix;
 pub mod policy;
 pub mod prepare;
 pub mod recognize;
+pub mod report;
 pub mod train;
 
 /// Trains, checks and runs models that hear how and what a musician plays.
@@ -43,6 +44,8 @@ enum Command {
     Compare(compare::Args),
     /// Runs a model over recordings and prints what it hears.
     Recognize(recognize::Args),
+    /// Writes a page about a run or model: curves, figures, calibration, its worst mistakes to be heard.
+    Report(report::Args),
     /// Shows a model's card, size, operators and cost on this machine.
     Inspect(inspect::Args),
 }
@@ -60,6 +63,7 @@ pub fn main() -> ExitCode {
         Command::Evaluate(args) => evaluate::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Recognize(args) => recognize::run(args),
+        Command::Report(args) => report::run(args),
         Command::Inspect(args) => inspect::run(args),
     };
     match result {

@@ -15,6 +15,7 @@ use super::remark;
 use crate::augment::{Choice, Config, Polyphony, Range, Voices};
 use crate::engine::Provider;
 use crate::export::{OrtCheck, export};
+use crate::manifest::Manifest;
 use crate::net::{GruShape, Shape, TcnShape};
 use crate::train::{Clip, DeviceKind, LossKind, NetKind, Options, Request, Schedule, Training, preset, resume, train};
 
@@ -37,6 +38,9 @@ pub struct Args {
     /// Write a checkpoint at least this often, in seconds
     #[arg(long, help_heading = "Run", default_value_t = 60.0)]
     checkpoint_s: f64,
+    /// Leave out report.html, the page about the run
+    #[arg(long, help_heading = "Run")]
+    no_report: bool,
     /// Where the arithmetic runs
     #[arg(long, help_heading = "Run", value_enum, default_value = "cpu")]
     device: DeviceKind,
@@ -232,6 +236,11 @@ pub fn run(args: Args) -> Result<()> {
     let check = OrtCheck { library: None, provider: Provider::Cpu, required: false };
     let report = export(&run, &run.settings.name, &run.folder.join("model.onnx"), &check)?;
     remark(report.text());
+    if !args.no_report {
+        let manifest = args.manifest.map_or_else(|| Ok(run.request()?.manifest), Ok::<_, anyhow::Error>)?;
+        super::report::of_training(&run, &Manifest::read(&manifest)?)
+            .context("the model is written, but the page about it is not")?;
+    }
     Ok(())
 }
 

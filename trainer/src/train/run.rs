@@ -6,7 +6,9 @@
 //! | `run.json` | [`Settings`]: classes, network, normalisation, options, sources |
 //! | `best.bpk` | the averaged weights that validated best: what is exported |
 //! | `checkpoint` | what `--resume` goes on from |
+//! | `history.csv`, `tensorboard/` | the curves, see [`crate::watch`] |
 //! | `figures.json` | [`Figures`] of the best weights, written at the end |
+//! | `report.html` | the page about the run, see [`crate::report`] |
 //! | `request.toml` | [`super::Request`]: what `--resume` reads |
 //! | `starting.toml` | as `request.toml`, while recordings are read before the first step |
 //! | `in-use` | locked by the program that trains |
@@ -22,11 +24,11 @@ use burn::tensor::{Bytes, Device};
 use serde::{Deserialize, Serialize};
 use tocco_models::{DataSource, write_beside};
 
-use super::Options;
+use super::{Options, Request};
 use crate::net::{Hearing, Net, NetConfig};
 
 /// What a training leaves beside `run.json`. The figures go first: nothing is exported without them.
-const OLDER_FILES: [&str; 5] = ["figures.json", "model.onnx", CHECKPOINT, "best.bpk", REQUEST];
+const OLDER_FILES: [&str; 6] = ["figures.json", "report.html", "model.onnx", CHECKPOINT, "best.bpk", REQUEST];
 pub(super) const CHECKPOINT: &str = "checkpoint";
 pub(super) const CONFIG: &str = "config.toml";
 pub(super) const REQUEST: &str = "request.toml";
@@ -145,6 +147,14 @@ impl Run {
             let _ = std::fs::remove_file(path);
         }
         Ok(file)
+    }
+
+    /// What the training was asked for.
+    ///
+    /// # Errors
+    /// Where its file is missing or broken.
+    pub fn request(&self) -> Result<Request> {
+        Request::read(&self.folder.join(REQUEST))
     }
 
     /// Removes what an older training left in the folder: its weights must never go out with other settings.

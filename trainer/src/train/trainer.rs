@@ -13,13 +13,13 @@ use super::checkpoint::{self, Checkpoint, State};
 use super::corpus::Corpus;
 use super::interrupt::Interrupts;
 use super::loss::Weighting;
-use super::progress::Progress;
 use super::run::Run;
 use super::schedule::Schedule;
 use super::training::Clip;
 use super::{loss, validate};
 use crate::augment::SceneConfig;
 use crate::net::Net;
+use crate::watch::{self, Validation, Watcher};
 
 /// Short training sets still get this many steps an epoch.
 const FEWEST_STEPS: usize = 12;
@@ -85,7 +85,9 @@ impl<'a> Trainer<'a> {
         let steps = self.steps_per_epoch();
         let total = steps * options.epochs;
         let first = self.state.step;
-        let mut progress = Progress::start(total, first, options.epochs);
+        let step_sound_s = options.batch_size as f64 * self.scene_s();
+        let watched = watch::Plan { epochs: options.epochs, steps: total, first_step: first, step_sound_s };
+        let mut watcher = Watcher::start(&self.run.folder, watched, options)?;
         let interrupts = Interrupts::listen();
         let plan =
             batches::Plan { clips: &self.corpus.train, scene: self.scene, settings: &self.run.settings, first, total };
@@ -97,10 +99,10 @@ impl<'a> Trainer<'a> {
                 let (training, plateau) = (&options.training, self.state.plateau);
                 let course = training.schedule.factor(self.state.step, total, training.warm_up, plateau);
                 let rate = options.lr * course;
-                progress.step(self.step(&batch, rate)?);
+                watcher.step(rate, self.step(&batch, rate)?)?;
                 self.state.seconds = earlier_s + began.elapsed().as_secs_f64();
                 let validated = self.state.step.is_multiple_of(steps)
-                    && self.end_of_epoch(self.state.step / steps, &mut progress)?;
+                    && self.end_of_epoch(self.state.step / steps, &mut watcher)?;
                 let asked = interrupts.asked();
                 if validated || asked || written.elapsed() >= every {
                     self.write_checkpoint()?;
@@ -116,13 +118,17 @@ impl<'a> Trainer<'a> {
             }
             Ok(())
         })?;
-        progress.finish();
+        watcher.finish();
         Ok(())
     }
 
     /// Seconds of training so far.
     pub fn seconds(&self) -> f64 {
         self.state.seconds
+    }
+
+    fn scene_s(&self) -> f64 {
+        (self.scene.frames * self.scene.frontend.hop) as f64 / f64::from(self.scene.rate)
     }
 
     fn steps_per_epoch(&self) -> usize {
@@ -151,7 +157,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// Whether the weights were validated.
-    fn end_of_epoch(&mut self, epoch: usize, progress: &mut Progress) -> Result<bool> {
+    fn end_of_epoch(&mut self, epoch: usize, watcher: &mut Watcher) -> Result<bool> {
         let epochs = self.run.settings.options.epochs;
         // Validation costs as much as a few steps: not after each of many short epochs.
         let every = (epochs / 20).max(1);
@@ -169,9 +175,15 @@ impl<'a> Trainer<'a> {
         } else {
             self.no_better();
         }
-        progress.validated(epoch, &score);
+        watcher.validated(&Validation {
+            epoch,
+            loss: score.loss,
+            macro_f1: score.macro_f1,
+            macro_recall: score.macro_recall,
+            confusion: &score.confusion,
+        })?;
         if self.state.enough {
-            progress.say(&format!("no better validation for {} in a row: that is enough", self.state.waited));
+            watcher.say(&format!("no better validation for {} in a row: that is enough", self.state.waited));
         }
         Ok(true)
     }
