@@ -11,6 +11,7 @@ pub mod audio;
 pub mod augment;
 pub mod collect;
 pub mod commands;
+pub mod encoder;
 pub mod engine;
 pub mod export;
 pub mod labels;

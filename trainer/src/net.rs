@@ -14,13 +14,17 @@ use serde::{Deserialize, Serialize};
 mod convolutional;
 mod head;
 mod init;
+mod pooled;
 mod stream_gru;
 mod stream_tcn;
+mod transformer;
 
 pub use convolutional::{Between, ConvShape, Convolution, Convolutional, Dense, LEAK, Stage, stretching};
 pub use head::{HEAD_UNITS, Head, OwnHeads};
+pub use pooled::{Attention, Pooled, PooledShape, Pooling, Tokens};
 pub use stream_gru::{GruLayer, GruShape, StreamGru};
 pub use stream_tcn::{Block, StreamTcn, TcnShape};
+pub use transformer::{FrameNorm, NORM_EPSILON, TransformerBlock};
 
 /// Shape of a trunk.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +36,8 @@ pub enum Shape {
     StreamGru(GruShape),
     /// Convolutions over a window.
     Convolutional(ConvShape),
+    /// A window made one frame: heads on encoders.
+    Pooled(PooledShape),
 }
 
 /// How a network hears.
@@ -53,6 +59,7 @@ impl Shape {
         match self {
             Self::StreamTcn(_) | Self::StreamGru(_) => Hearing::Stream,
             Self::Convolutional(shape) => Hearing::Window { frames: shape.frames },
+            Self::Pooled(shape) => Hearing::Window { frames: shape.frames },
         }
     }
 }
@@ -81,6 +88,8 @@ pub enum Trunk {
     StreamGru(StreamGru),
     /// Convolutions over a window.
     Convolutional(Convolutional),
+    /// A window made one frame.
+    Pooled(Pooled),
 }
 
 /// A whole network.
@@ -106,6 +115,10 @@ impl Net {
                 let features = shape.dense.last().copied().unwrap_or_else(|| shape.left(mels).iter().product());
                 (Trunk::Convolutional(Convolutional::new(shape, mels, rng, device)), features)
             }
+            Shape::Pooled(shape) => {
+                let (trunk, features) = Pooled::new(shape, inputs, rng, device);
+                (Trunk::Pooled(trunk), features)
+            }
         };
         Self { trunk, head: Head::new(config.own_heads, features, config.classes, rng, device) }
     }
@@ -118,6 +131,7 @@ impl Net {
             Trunk::StreamTcn(trunk) => trunk.forward(frames),
             Trunk::StreamGru(trunk) => trunk.forward(frames),
             Trunk::Convolutional(trunk) => trunk.forward(frames),
+            Trunk::Pooled(trunk) => trunk.forward(frames),
         })
     }
 

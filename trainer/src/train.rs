@@ -140,7 +140,7 @@ pub fn train(manifest: &Manifest, out: &Path, options: &Options, device: &Device
 }
 
 /// The model's classes: a technique model always has `none`, which silence and noise teach where no recording does.
-fn classes(manifest: &Manifest, task: Task) -> Result<Vec<String>> {
+pub(crate) fn classes(manifest: &Manifest, task: Task) -> Result<Vec<String>> {
     let mut classes = manifest.classes();
     if task == Task::Technique && !classes.iter().any(|c| c == NONE) {
         classes.push(NONE.into());

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod encoder;
 pub mod evaluate;
 pub mod export;
 pub mod inspect;

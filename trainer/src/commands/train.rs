@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use anyhow::{Result, bail, ensure};
 use tocco_models::{FrontendConfig, Task};
 
+use super::encoder::{Common, EncoderArgs};
 use crate::augment::Strength;
-use crate::engine::Provider;
+use crate::encoder::{HeadKind, Training};
 use crate::export::{OrtCheck, export};
 use crate::manifest::Manifest;
 use crate::net::{GruShape, Shape, TcnShape};
@@ -91,12 +92,23 @@ pub struct Args {
     /// Share of the target that is spread over all classes
     #[arg(long, default_value_t = 0.05)]
     label_smoothing: f32,
+    #[command(flatten)]
+    encoder: EncoderArgs,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum TaskName {
     Technique,
     Instruments,
+}
+
+impl TaskName {
+    fn task(self) -> Task {
+        match self {
+            Self::Technique => Task::Technique,
+            Self::Instruments => Task::Instruments,
+        }
+    }
 }
 
 /// Runs `tocco train`.
@@ -109,23 +121,43 @@ pub fn run(args: Args) -> Result<()> {
         eprintln!("{remark}");
     }
     let device = args.device.open()?;
+    if args.encoder.is_asked() {
+        let training = training_of_head(&args)?;
+        return args.encoder.run(Common { manifest: &manifest, out: &args.out, device: &device, training });
+    }
     let options = options(&args)?;
     let run = train(&manifest, &args.out, &options, &device)?;
     let figures = run.figures()?;
     for (name, value) in &figures.metrics {
         eprintln!("{name}: {value:.3}");
     }
-    let check = OrtCheck { library: None, provider: Provider::Cpu, required: false };
-    let report = export(&run, &run.settings.name, &args.out.join("model.onnx"), &check)?;
+    let report = export(&run, &run.settings.name, &args.out.join("model.onnx"), &OrtCheck::usual())?;
     eprintln!("{}", report.text());
     Ok(())
 }
 
-fn options(args: &Args) -> Result<Options> {
-    let task = match args.task {
-        TaskName::Technique => Task::Technique,
-        TaskName::Instruments => Task::Instruments,
+/// The training of a head on an encoder: quick, since the embeddings are there.
+fn training_of_head(args: &Args) -> Result<Training> {
+    let training = Training {
+        task: args.task.task(),
+        head: HeadKind::Linear,
+        epochs: args.epochs.unwrap_or(30),
+        batch_size: args.batch_size.unwrap_or(32),
+        lr: args.lr.unwrap_or(2e-3),
+        weight_decay: args.weight_decay,
+        seed: args.seed,
+        windows: 1,
+        decision_s: 0.1,
     };
+    for (name, value) in [("--epochs", training.epochs), ("--batch-size", training.batch_size)] {
+        ensure!(value > 0, "{name} is 0: it must be at least 1");
+    }
+    ensure!(training.lr > 0.0 && training.lr <= 1.0, "--lr is {}: it must lie between 0 and 1", training.lr);
+    Ok(training)
+}
+
+fn options(args: &Args) -> Result<Options> {
+    let task = args.task.task();
     let usual = preset(args.net, task);
     let options = Options {
         task,
@@ -175,6 +207,7 @@ fn shape(args: &Args, usual: Shape, frontend: &FrontendConfig) -> Result<Shape> 
             ensure!(args.channels.is_none(), "--channels does not go with --net {}", args.net.name());
             Shape::Convolutional(usual)
         }
+        Shape::Pooled(usual) => Shape::Pooled(usual),
     };
     ensure!(
         args.dilations.is_none() && args.memory_s.is_none(),
@@ -227,6 +260,7 @@ fn check_shape(options: &Options) -> Result<()> {
             ensure!((0.0..=6000.0).contains(&shape.memory_frames), "--memory-s must lie between 0 and 60");
         }
         Shape::StreamGru(shape) => ensure!(shape.hidden > 0, "--channels is 0: it must be at least 1"),
+        Shape::Pooled(_) => {}
         Shape::Convolutional(shape) => {
             let mels = options.frontend.mels;
             ensure!(

@@ -3,6 +3,7 @@
 
 mod convolutional;
 mod head;
+mod pooled;
 mod stream_gru;
 mod stream_tcn;
 
@@ -23,7 +24,7 @@ pub fn onnx_model(net: &Net, settings: &Settings) -> (pb::ModelProto, NetworkKin
     let states = match &net.trunk {
         Trunk::StreamTcn(_) => stream_tcn::states(&config.shape),
         Trunk::StreamGru(trunk) => stream_gru::states(trunk),
-        Trunk::Convolutional(_) => Vec::new(),
+        Trunk::Convolutional(_) | Trunk::Pooled(_) => Vec::new(),
     };
     let frames = match config.shape.hearing() {
         Hearing::Stream => frames_per_step,
@@ -42,6 +43,7 @@ pub fn onnx_model(net: &Net, settings: &Settings) -> (pb::ModelProto, NetworkKin
         Trunk::StreamTcn(trunk) => graph.stream_tcn(trunk, settings),
         Trunk::StreamGru(trunk) => graph.stream_gru(trunk, settings),
         Trunk::Convolutional(trunk) => graph.convolutional(trunk, settings),
+        Trunk::Pooled(trunk) => graph.pooled(trunk, settings),
     };
     graph.head(&net.head, &features, config.classes);
     let kind = match config.shape.hearing() {
