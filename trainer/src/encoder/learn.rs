@@ -15,7 +15,7 @@ use tocco_models::Task;
 
 use super::cache::Embeddings;
 use super::embed::Encoder;
-use super::heads::{HeadKind, settings};
+use super::heads::HeadKind;
 use super::run::{EncoderRun, EncoderSettings, Figures};
 use super::score::{Answers, score, temperature};
 use crate::commands::remark;

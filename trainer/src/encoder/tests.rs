@@ -108,3 +108,57 @@ fn graphs_inside_a_node_are_renamed_with_it() {
     let (_, out) = network.run(&[0.5, 0.0, 0.0, 0.0]).unwrap();
     assert!((out[0] - 0.5_f32.tanh()).abs() < 1e-6);
 }
+
+/// A sequence of embeddings that is the audio itself, cut into pieces.
+fn pieces(time: usize, size: usize) -> (pb::ModelProto, Hears) {
+    let samples = time * size;
+    let mut g = GraphBuilder::new("encoder");
+    g.input("x", &[1, samples]).output("y", &[1, time, size]);
+    let shape = [1, i64::try_from(time).unwrap(), i64::try_from(size).unwrap()];
+    g.initializer_i64("shape", &[3], &shape);
+    g.node("Reshape", &["x", "shape"], &["y"], &[]);
+    (g.finish(), Hears::Audio { samples })
+}
+
+#[test]
+fn every_engine_answers_as_each_head_does_on_its_encoder() {
+    use burn::tensor::Device;
+    use tocco_models::{CARD_FORMAT, Card, NetworkKind, Task};
+
+    let (time, size) = (9, 6);
+    let (encoder, hears) = pieces(time, size);
+    let classes = ["bowed", "plucked", "none"].map(String::from);
+    let (mean, deviation) = (vec![0.1; size], vec![0.7; size]);
+    for kind in <HeadKind as clap::ValueEnum>::value_variants() {
+        let head = heads::settings(kind.shape(time).unwrap(), Task::Technique, &classes, time, (&mean, &deviation));
+        let net = crate::net::Net::new(&head.net(), 7, &Device::flex());
+        let (graph, states) = crate::export::onnx_model(&net, &head);
+        let adapted = merge::adapted(&encoder, &hears, &[1, time * size], None).unwrap();
+        let whole = merge::merged(adapted, (time, size), graph, &states).unwrap();
+        let card = Card {
+            format: CARD_FORMAT,
+            name: kind.name(),
+            task: Task::Technique,
+            classes: classes.to_vec(),
+            sample_rate: 16_000,
+            frontend: None,
+            network: NetworkKind::Audio { samples: time * size, hop: size },
+            temperature: 1.0,
+            thresholds: Vec::new(),
+            data: Vec::new(),
+            licence: String::new(),
+            metrics: std::collections::BTreeMap::new(),
+            reference: None,
+        };
+        let bytes = encode(&tocco_models::onnx::with_card(whole, &card).unwrap());
+        let inputs = [windows::room(time * size, 1), crate::export::plucked(16_000, time * size)];
+        let expected = inputs.each_ref().map(|input| learn::logits_of(&net, &head, input, &Device::flex()));
+        let asked = crate::export::Asked { inputs: &inputs, expected: &expected };
+        let checks = crate::export::check_engines(&bytes, &asked, &crate::export::OrtCheck::usual());
+        let checks = checks.unwrap_or_else(|e| panic!("{}: {e:#}", kind.name()));
+        let compared = |check: &&crate::export::Check| matches!(check.outcome, crate::export::Outcome::Agrees(_));
+        assert!(checks.iter().filter(compared).count() >= 1, "{checks:?}");
+        let apart = expected[0].iter().zip(&expected[1]).any(|(a, b)| (a - b).abs() > 1e-3);
+        assert!(apart, "{}: the head hears a difference", kind.name());
+    }
+}
