@@ -173,6 +173,19 @@ fn a_head_on_log_mel_exports_anew_and_notices_another_encoder() {
         let refused = tocco!("export", "--run", run, "--out", out, "--verify-on", "coreml").refusal();
         assert!(refused.contains("no execution provider «coreml» here"), "{refused}");
     }
+    // A training of another kind in the same folder leaves nothing of the head.
+    let other_run = case.folder.path().join("other");
+    std::fs::create_dir(&other_run).unwrap();
+    for file in ["encoder.json", "head.bpk", "figures.json"] {
+        std::fs::copy(run.join(file), other_run.join(file)).unwrap();
+    }
+    let small = ["--epochs", "1", "--batch-size", "4", "--scene-s", "1", "--channels", "8", "--dilations", "1"];
+    let mut arguments = vec![std::ffi::OsString::from("train"), "--manifest".into(), case.manifest.clone().into()];
+    arguments.extend(["--out".into(), other_run.clone().into()]);
+    arguments.extend(small.map(Into::into));
+    common::tocco(arguments).ok();
+    assert!(!other_run.join("encoder.json").exists() && other_run.join("model.onnx").exists());
+
     let other = std::fs::read(audio_encoder(case.folder.path())).unwrap();
     std::fs::write(&encoder, other).unwrap();
     let refused = tocco!("export", "--run", run, "--out", out).refusal();

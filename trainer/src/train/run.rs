@@ -22,8 +22,17 @@ use super::Options;
 use crate::net::{Hearing, Net, NetConfig};
 
 /// What a training leaves beside `run.json`. The figures go first: nothing is exported without them.
-const OLDER_FILES: [&str; 7] =
-    ["figures.json", "model.onnx", "best.bpk", "last.json", "last.bpk", "last-average.bpk", "last-optimizer.bpk"];
+const OLDER_FILES: [&str; 9] = [
+    "figures.json",
+    "model.onnx",
+    "best.bpk",
+    "last.json",
+    "last.bpk",
+    "last-average.bpk",
+    "last-optimizer.bpk",
+    "encoder.json",
+    "head.bpk",
+];
 
 /// Everything that a run was started with, and what normalisation was measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
