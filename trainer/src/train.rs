@@ -6,9 +6,11 @@ mod loss;
 mod presets;
 mod run;
 mod schedule;
+mod svm;
 mod validate;
 
 pub use corpus::Corpus;
+pub use loss::{Tensors, loss};
 pub use presets::{NetKind, preset};
 pub use run::{Figures, Run, Settings};
 
@@ -27,7 +29,7 @@ use tocco_models::{FrontendConfig, NONE, Task};
 
 use crate::augment::{Config, Library, SceneConfig, Voices};
 use crate::manifest::Manifest;
-use crate::net::{Hearing, Net, Shape};
+use crate::net::{Hearing, Net, OnSummary, Shape, SummaryShape};
 
 /// Where the arithmetic of training runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -130,12 +132,21 @@ pub fn train(manifest: &Manifest, out: &Path, options: &Options, device: &Device
     let scene = scene_config(options, &classes)?;
     let (mean, deviation) = batches::statistics(&corpus.train, &scene, classes.len(), options.seed)?;
     let name = out.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
-    let settings = Settings { name, classes, mean, deviation, data: manifest.sources(), options: options.clone() };
+    let mut settings = Settings { name, classes, mean, deviation, data: manifest.sources(), options: options.clone() };
+    // A support vector machine is fitted at once; all else learns in steps.
+    let fitted = match &settings.options.shape {
+        Shape::Summary(SummaryShape { on: OnSummary::Svm(_), .. }) => {
+            Some(svm::fit(&mut settings, &corpus.train, &scene)?)
+        }
+        _ => None,
+    };
     let run = Run { folder: out.to_owned(), settings };
     run.clear()?;
     run.save_settings()?;
-    let mut trainer = Trainer::new(&run, &corpus, &scene, device);
-    trainer.all_epochs()?;
+    match fitted {
+        Some(net) => run.save_best(&net)?,
+        None => Trainer::new(&run, &corpus, &scene, device).all_epochs()?,
+    }
     let mut figures = validate::final_figures(&run, &corpus, device)?;
     figures.metrics.insert("training/seconds".into(), started.elapsed().as_secs_f64());
     run.save_figures(&figures)?;
@@ -243,7 +254,7 @@ impl<'a> Trainer<'a> {
         device.seed(batches::scene_seed(self.run.settings.options.seed ^ DRAWS, step as u64));
         let tensors = batch.to_device(&device);
         let logits = self.net.forward(tensors.frames.clone());
-        let loss = loss::loss(&logits, &tensors, self.run.settings.options.task);
+        let loss = loss(&logits, &tensors, self.run.settings.options.task);
         let gradients = GradientsParams::from_grads(loss.backward(), &self.net);
         self.net = self.optimizer.step(rate, self.net.clone(), gradients);
         let keep = AVERAGING.min((1 + step) as f32 / (10 + step) as f32);

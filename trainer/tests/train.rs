@@ -88,6 +88,30 @@ fn learns_two_kinds_of_notes_and_gives_the_same_model_for_the_same_seed() {
     assert_eq!(models[0].card().reference, models[1].card().reference, "equal seeds give equal networks");
 }
 
+/// A window network that drops part of what it hears, one with heads of its own, and two plain methods.
+#[test]
+fn networks_over_windows_learn_and_are_exported() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = data_set(folder.path());
+    for (net, rest) in [
+        ("ast", "--epochs 6 --lr 0.003"),
+        ("heads --trunk cbam-cnn", "--epochs 2"),
+        ("mlp", "--epochs 8 --lr 0.003"),
+        ("svm", "--epochs 1"),
+    ] {
+        let run = folder.path().join(net);
+        let options = format!("--net {net} --batch-size 4 --windows-per-scene 4 --scene-s 1.2 --mels 32 {rest}");
+        let mut arguments = vec!["train", "--manifest", manifest.to_str().unwrap(), "--out", run.to_str().unwrap()];
+        arguments.extend(options.split(' '));
+        let output = tocco(&arguments);
+        assert!(output.status.success(), "{net}: {}", String::from_utf8_lossy(&output.stderr));
+        let recall = metrics(&run)["metrics"]["test/file_macro_recall_without_none"].as_f64().unwrap();
+        assert!(recall > 0.8, "{net}: macro-recall at unheard pitches: {recall}");
+        let model = tocco_models::Model::load(&run.join("model.onnx")).unwrap();
+        assert_eq!(model.card().network, tocco_models::NetworkKind::Window { frames: 32, frames_per_step: 2 });
+    }
+}
+
 /// Weights and figures of the older training must not go out with the settings of the newer one.
 #[test]
 fn a_second_training_that_is_cut_short_leaves_nothing_to_export() {
@@ -149,6 +173,9 @@ fn refuses_before_training_what_can_not_be_trained() {
     };
     assert!(ask(&["--epochs", "0"]).contains("--epochs is 0"));
     assert!(ask(&["--dilations", "0"]).contains("--dilations"));
+    assert!(ask(&["--trunk", "ast"]).contains("--net heads"));
+    assert!(ask(&["--net", "ast", "--mels", "60"]).contains("patches of 16"));
+    assert!(ask(&["--net", "svm", "--own-heads"]).contains("no use for heads"));
     if !cfg!(feature = "cuda") {
         assert!(ask(&["--device", "cuda"]).contains("built without the device «cuda»"));
     }

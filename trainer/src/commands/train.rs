@@ -10,7 +10,7 @@ use crate::augment::{Choice, Config, Polyphony, Range, Voices};
 use crate::encoder::{HeadKind, Training};
 use crate::export::{OrtCheck, export};
 use crate::manifest::Manifest;
-use crate::net::{GruShape, Shape, TcnShape};
+use crate::net::{GruShape, OnSummary, Shape, SummaryShape, TcnShape};
 use crate::train::{DeviceKind, NetKind, Options, SAMPLE_RATE, preset, train};
 
 /// Options of `tocco train`.
@@ -28,9 +28,12 @@ pub struct Args {
     /// The kind of network; the plugin is made for those that stream
     #[arg(long, value_enum, default_value = "stream-tcn")]
     net: NetKind,
-    /// Give each class a head of its own
+    /// Give each class a head of its own, as `--net heads` does
     #[arg(long)]
     own_heads: bool,
+    /// The network that `--net heads` puts its heads on [default: stream-tcn]
+    #[arg(long, value_enum)]
+    trunk: Option<NetKind>,
     /// Where the arithmetic runs
     #[arg(long, value_enum, default_value = "cpu")]
     device: DeviceKind,
@@ -182,7 +185,7 @@ fn training_of_head(args: &Args) -> Result<Training> {
 
 fn options(args: &Args) -> Result<Options> {
     let task = args.task.task();
-    let usual = preset(args.net, task);
+    let usual = usual(args, task)?;
     let options = Options {
         task,
         epochs: args.epochs.unwrap_or(usual.epochs),
@@ -197,7 +200,7 @@ fn options(args: &Args) -> Result<Options> {
         balance: args.balance.unwrap_or(usual.balance),
         frames_per_step: args.frames_per_step.unwrap_or(usual.frames_per_step),
         shape: shape(args, usual.shape, &usual.frontend)?,
-        own_heads: args.own_heads,
+        own_heads: args.own_heads || usual.own_heads,
         windows_per_scene: args.windows_per_scene.unwrap_or(usual.windows_per_scene),
         frontend: FrontendConfig { mels: args.mels.unwrap_or(usual.frontend.mels), ..usual.frontend },
         voices: Voices {
@@ -209,6 +212,16 @@ fn options(args: &Args) -> Result<Options> {
     };
     check(&options)?;
     Ok(options)
+}
+
+/// The options that the kind of network comes with.
+fn usual(args: &Args, task: Task) -> Result<Options> {
+    match (args.net, args.trunk) {
+        (NetKind::Heads, Some(NetKind::Heads)) => bail!("--trunk heads: heads stand on another network, not on heads"),
+        (NetKind::Heads, Some(trunk)) => Ok(Options { own_heads: true, ..preset(trunk, task) }),
+        (_, Some(_)) => bail!("--trunk belongs to --net heads: it does not go with --net {}", args.net.name()),
+        (net, None) => Ok(preset(net, task)),
+    }
 }
 
 /// The usual shape with what the options say of it.
@@ -227,11 +240,10 @@ fn shape(args: &Args, usual: Shape, frontend: &FrontendConfig) -> Result<Shape> 
             let hidden = args.channels.unwrap_or(usual.hidden);
             Shape::StreamGru(GruShape { channels: hidden, hidden, ..usual })
         }
-        Shape::Convolutional(usual) => {
+        usual => {
             ensure!(args.channels.is_none(), "--channels does not go with --net {}", args.net.name());
-            Shape::Convolutional(usual)
+            usual
         }
-        Shape::Pooled(usual) => Shape::Pooled(usual),
     };
     ensure!(
         args.dilations.is_none() && args.memory_s.is_none(),
@@ -284,7 +296,6 @@ fn check_shape(options: &Options) -> Result<()> {
             ensure!((0.0..=6000.0).contains(&shape.memory_frames), "--memory-s must lie between 0 and 60");
         }
         Shape::StreamGru(shape) => ensure!(shape.hidden > 0, "--channels is 0: it must be at least 1"),
-        Shape::Pooled(_) => {}
         Shape::Convolutional(shape) => {
             let mels = options.frontend.mels;
             ensure!(
@@ -292,6 +303,15 @@ fn check_shape(options: &Options) -> Result<()> {
                 "--mels is {mels}: too few for this network, whose poolings leave nothing of them"
             );
         }
+        Shape::Ast(shape) => {
+            let (mels, high) = (options.frontend.mels, shape.patch[0]);
+            ensure!(mels.is_multiple_of(high), "--mels is {mels}: this network cuts the bands into patches of {high}");
+        }
+        Shape::Summary(SummaryShape { on: OnSummary::Svm(_), .. }) => ensure!(
+            !options.own_heads,
+            "a support vector machine tells each class from the rest already: it has no use for heads of their own"
+        ),
+        Shape::CbamCnn(_) | Shape::MsCrnn(_) | Shape::Summary(_) | Shape::Pooled(_) => {}
     }
     Ok(())
 }

@@ -48,6 +48,17 @@ pub(super) struct Batch {
 }
 
 impl Batch {
+    /// Each sequence or window whose answer is known to be one class, `[time, inputs]`, and the class.
+    pub fn of_one_class(&self) -> impl Iterator<Item = (&[f32], usize)> {
+        let each = self.frames.chunks_exact(self.time * self.inputs);
+        let answers =
+            self.targets.chunks_exact(self.answers * self.classes).zip(self.one_of.chunks_exact(self.answers));
+        each.zip(answers).filter(|(_, (_, one_of))| one_of.last() == Some(&1.0)).filter_map(|(frames, (targets, _))| {
+            let newest = targets.chunks_exact(self.classes).next_back()?;
+            Some((frames, newest.iter().position(|t| *t == 1.0)?))
+        })
+    }
+
     pub fn to_device(&self, device: &Device) -> Tensors {
         let tensor = |numbers: &[f32], time: usize, last: usize| {
             Tensor::<3>::from_data(TensorData::new(numbers.to_vec(), [self.size, time, last]), device)

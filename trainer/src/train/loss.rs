@@ -4,7 +4,7 @@ use burn::tensor::{Tensor, activation};
 use tocco_models::Task;
 
 /// A batch on the device.
-pub(super) struct Tensors {
+pub struct Tensors {
     /// Normalised log-mel frames `[batch, time, mels]`.
     pub frames: Tensor<3>,
     /// What should come out `[batch, time, classes]`: 1 for each class that sounds.
@@ -21,7 +21,7 @@ pub(super) struct Tensors {
 ///
 /// `technique`: cross-entropy. `instruments`: each class answers for itself (binary cross-entropy), and in frames
 /// with one class also against the others, which learns the difference between near instruments quicker.
-pub(super) fn loss(logits: &Tensor<3>, batch: &Tensors, task: Task) -> Tensor<1> {
+pub fn loss(logits: &Tensor<3>, batch: &Tensors, task: Task) -> Tensor<1> {
     let against_others = cross_entropy(logits, batch);
     match task {
         Task::Technique => against_others,
