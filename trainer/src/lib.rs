@@ -12,6 +12,7 @@ pub mod augment;
 pub mod collect;
 pub mod commands;
 pub mod cost;
+pub mod encoder;
 pub mod engine;
 pub mod evaluation;
 pub mod export;

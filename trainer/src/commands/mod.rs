@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 pub mod augment;
 pub mod compare;
+mod encoder;
 pub mod evaluate;
 pub mod export;
 pub mod inspect;
@@ -26,7 +27,6 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one command in a process")]
 enum Command {
     /// Reads folders of recordings and writes a manifest: one row a file, with its labels, group and split.
     Prepare(prepare::Args),
@@ -35,7 +35,7 @@ enum Command {
     /// Writes polyphonic recordings made of single notes, and a manifest of them.
     Mix(mix::Args),
     /// Trains a model on a manifest.
-    Train(train::Args),
+    Train(Box<train::Args>),
     /// Writes a trained run as an ONNX file with its card, and checks it.
     Export(export::Args),
     /// Measures a model on held-out recordings.
@@ -58,7 +58,7 @@ pub fn main() -> ExitCode {
         Command::Prepare(args) => prepare::run(args),
         Command::Augment(args) => augment::run(args),
         Command::Mix(args) => mix::run(args),
-        Command::Train(args) => train::run(args),
+        Command::Train(args) => train::run(*args),
         Command::Export(args) => export::run(args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Compare(args) => compare::run(args),

@@ -28,7 +28,8 @@ use super::{Options, Request};
 use crate::net::{Hearing, Net, NetConfig};
 
 /// What a training leaves beside `run.json`. The figures go first: nothing is exported without them.
-const OLDER_FILES: [&str; 6] = ["figures.json", "report.html", "model.onnx", CHECKPOINT, "best.bpk", REQUEST];
+const OLDER_FILES: [&str; 8] =
+    ["figures.json", "report.html", "model.onnx", CHECKPOINT, "best.bpk", REQUEST, "encoder.json", "head.bpk"];
 pub(super) const CHECKPOINT: &str = "checkpoint";
 pub(super) const CONFIG: &str = "config.toml";
 pub(super) const REQUEST: &str = "request.toml";
