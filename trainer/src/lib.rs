@@ -12,6 +12,7 @@ pub mod augment;
 pub mod collect;
 pub mod commands;
 pub mod engine;
+pub mod ensemble;
 pub mod export;
 pub mod labels;
 pub mod listen;

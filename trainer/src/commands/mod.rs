@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub mod ensemble;
 pub mod evaluate;
 pub mod export;
 pub mod inspect;
@@ -29,6 +30,8 @@ enum Command {
     Train(train::Args),
     /// Writes a trained run as an ONNX file with its card, and checks it.
     Export(export::Args),
+    /// Combines models into one, with weights learnt on a validation split.
+    Ensemble(ensemble::Args),
     /// Measures a model on held-out recordings.
     Evaluate(evaluate::Args),
     /// Runs a model over recordings and prints what it hears.
@@ -45,6 +48,7 @@ pub fn main() -> ExitCode {
         Command::Prepare(args) => prepare::run(args),
         Command::Train(args) => train::run(args),
         Command::Export(args) => export::run(args),
+        Command::Ensemble(args) => ensemble::run(args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Recognize(args) => recognize::run(args),
         Command::Inspect(args) => inspect::run(args),
