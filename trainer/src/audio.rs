@@ -122,6 +122,24 @@ pub fn decode(path: &Path) -> Result<Sound> {
     Ok(sound)
 }
 
+/// Mono samples as a WAV file of 24 bits; what lies outside of -1 to 1 is cut off. Equal samples give equal files.
+///
+/// # Errors
+/// The file can't be written.
+pub fn write_wav(path: &Path, samples: &[f32], rate: u32) -> anyhow::Result<()> {
+    const FULL: f32 = 8_388_607.0;
+    let spec =
+        hound::WavSpec { channels: 1, sample_rate: rate, bits_per_sample: 24, sample_format: hound::SampleFormat::Int };
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    let mut writer = hound::WavWriter::new(&mut bytes, spec)?;
+    for sample in samples {
+        #[expect(clippy::cast_possible_truncation, reason = "clamped to 24 bits")]
+        writer.write_sample((sample.clamp(-1.0, 1.0) * FULL).round() as i32)?;
+    }
+    writer.finalize()?;
+    Ok(tocco_models::write_beside(path, bytes.get_ref())?)
+}
+
 /// Streams a recording as mono blocks.
 pub struct Reader {
     path: PathBuf,

@@ -2,55 +2,89 @@
 //!
 //! A model that only ever heard one player in one room learns the room. So training never hears a recording as it
 //! is: notes are played at other speeds (pitch, formants and time together), put one after another into scenes,
-//! and each scene gets its own tone colour, room, level and noise.
+//! and each scene gets its own tone colour, room, level and noise. [`Config`] says what happens, how often and how
+//! far. [`copy`] does the same to a single recording, to be written to a file.
 
 mod clip;
+mod codec;
+pub mod config;
+mod distortion;
 mod effects;
+mod filters;
+mod fourier;
+mod library;
+mod mask;
+mod noise;
+mod note;
+mod room;
 mod scene;
+mod stretch;
+mod voices;
 
 pub use clip::Clip;
-pub use effects::Biquad;
-pub use scene::{FrameTarget, Scene, SceneConfig, SceneMaker};
+pub use codec::Codec;
+pub use config::{Config, Range};
+pub use effects::Effects;
+pub use filters::Biquad;
+pub use library::Library;
+pub use room::air_absorption;
+pub use scene::{FrameTarget, Mixed, Scene, SceneConfig, SceneMaker};
+pub use stretch::{restore_formants, stretch};
+pub use voices::{Choice, Polyphony, Registers, Voices, middle_hz};
 
-use serde::{Deserialize, Serialize};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 
-/// How far augmentation goes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Strength {
-    /// Most semitones up or down by playing a note faster or slower.
-    pub semitones: f32,
-    /// Chance that a note is shifted up to three times as far upwards.
-    pub far_shift: f32,
-    /// Chance that a note is played by a section: several players, not quite together and not quite in tune.
-    pub section: f32,
-    /// Most dB a second by which a note swells or dies away beside its own course.
-    pub slope_db: f32,
-    /// Most dB up or down in each band of the tone colour.
-    pub tone_db: f32,
-    /// Chance of a room.
-    pub room: f32,
-    /// Chance of added noise.
-    pub noise: f32,
-    /// Quietest peak level of a scene, in dBFS.
-    pub quietest_dbfs: f32,
-    /// Chance that a band of the log-mel frames is blanked.
-    pub band_mask: f32,
+/// Decibels to a factor of amplitude.
+pub(crate) fn gain(db: f32) -> f32 {
+    10.0_f32.powf(db / 20.0)
 }
 
-impl Default for Strength {
-    fn default() -> Self {
-        Self {
-            semitones: 4.0,
-            far_shift: 0.05,
-            section: 0.12,
-            slope_db: 12.0,
-            tone_db: 9.0,
-            room: 0.4,
-            noise: 0.6,
-            quietest_dbfs: -34.0,
-            band_mask: 0.3,
-        }
+/// A normally distributed number of variance 1, near enough: the sum of four uniform ones.
+fn gaussian(rng: &mut StdRng) -> f32 {
+    let bits: u64 = rng.random();
+    let sum: f32 = (0..4).map(|i| ((bits >> (16 * i)) & 0xffff) as f32).sum();
+    (sum / 65_535.0 - 2.0) * 1.732_05
+}
+
+/// Value of `samples` at a fractional position (Catmull-Rom spline); silence outside.
+fn sample_at(samples: &[f32], position: f64) -> f32 {
+    let floor = position.floor();
+    #[expect(clippy::cast_possible_truncation, reason = "positions within a clip")]
+    let (index, t) = (floor as i64, (position - floor) as f32);
+    let at = |i: i64| usize::try_from(i).ok().and_then(|i| samples.get(i)).copied().unwrap_or(0.0);
+    let (a, b, c, d) = (at(index - 1), at(index), at(index + 1), at(index + 2));
+    b + 0.5 * t * (c - a + t * (2.0 * a - 5.0 * b + 4.0 * c - d + t * (3.0 * (b - c) + d - a)))
+}
+
+/// A recording, varied by everything in `config` but what needs other notes or log-mel frames. Its length changes
+/// where its pitch or time does. The library is loaded for the same rate; the same seed gives the same sound.
+#[must_use]
+pub fn copy(samples: &[f32], rate: u32, config: &Config, library: &Library, seed: u64) -> Vec<f32> {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut sound = note::Variation::draw(config, &mut rng).apply(samples, rate as f32);
+    if config::happens(config.time_shift.chance, &mut rng) {
+        shift(&mut sound, config.time_shift.seconds.draw(&mut rng) * rate as f32);
+    }
+    if config::happens(config.swell.chance, &mut rng) {
+        let slope = config.swell.db_per_s.draw(&mut rng) / rate as f32;
+        sound.iter_mut().enumerate().for_each(|(i, s)| *s *= scene::swell(slope, i));
+    }
+    Effects::new(config, library, sound.len(), rate).apply(&mut sound, &mut rng);
+    sound
+}
+
+/// Moves a sound later (or, below 0, earlier) by so many samples; its length stays, what comes in is silence.
+fn shift(sound: &mut [f32], samples: f32) {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of samples")]
+    let by = (samples.abs() as usize).min(sound.len());
+    if samples >= 0.0 {
+        sound.rotate_right(by);
+        sound[..by].fill(0.0);
+    } else {
+        sound.rotate_left(by);
+        let end = sound.len() - by;
+        sound[end..].fill(0.0);
     }
 }
 

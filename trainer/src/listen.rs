@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use tocco_models::{Decision, Model, Policy, Recognizer, library};
+use tocco_models::{Card, Decision, Model, Policy, Recognizer, library, onnx};
 
 use crate::audio::{self, Reader};
 use crate::engine::{OrtModel, Provider};
@@ -50,8 +50,7 @@ impl Ear {
             "--execution-provider {} needs --engine ort: tract runs on the processor only",
             provider.name()
         );
-        let shipped = library::all().into_iter().find(|(name, _)| Path::new(name) == model && !model.exists());
-        let loaded = match shipped {
+        let loaded = match shipped(model) {
             Some((name, bytes)) => {
                 anyhow::ensure!(engine == Engine::Tract, "the shipped model «{name}» runs on tract only: name a file");
                 Model::from_bytes(bytes).with_context(|| format!("the shipped model «{name}»"))?
@@ -68,6 +67,21 @@ impl Ear {
             }
         };
         Ok(Self { model: loaded, ort })
+    }
+
+    /// The same network on the same engine with another card, e.g. another temperature; and the file that holds both.
+    /// `model` is what the ear was opened with.
+    ///
+    /// # Errors
+    /// The file can't be read, or the card does not fit.
+    pub fn with_card(&self, model: &Path, card: &Card) -> Result<(Self, Vec<u8>)> {
+        let bytes = match shipped(model) {
+            Some((_, bytes)) => bytes.to_vec(),
+            None => std::fs::read(model).with_context(|| model.display().to_string())?,
+        };
+        let bytes = onnx::encode(&onnx::with_card(onnx::decode(&bytes)?, card)?);
+        let ear = Self { model: Model::from_bytes(&bytes)?, ort: self.ort.clone() };
+        Ok((ear, bytes))
     }
 
     /// A recognizer for sound at `rate` Hz.
@@ -126,6 +140,11 @@ impl Ear {
         }
         Ok(Heard { duration_s: pushed as f64 / f64::from(rate.max(1)), rate, damage })
     }
+}
+
+/// A shipped model by its bare name, where no file of that name is there.
+fn shipped(model: &Path) -> Option<(&'static str, &'static [u8])> {
+    library::all().into_iter().find(|(name, _)| Path::new(name) == model && !model.exists())
 }
 
 /// Pushes a block; an error of the callback is passed on.

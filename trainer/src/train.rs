@@ -14,6 +14,7 @@ pub use presets::{NetKind, preset};
 pub use run::{Figures, Run, Settings};
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -25,7 +26,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::{Deserialize, Serialize};
 use tocco_models::{FrontendConfig, NONE, Task};
 
-use crate::augment::{SceneConfig, Strength};
+use crate::augment::{Config, Library, SceneConfig, Voices};
 use crate::manifest::Manifest;
 use crate::net::{Hearing, Net, OnSummary, Shape, SummaryShape};
 
@@ -102,8 +103,10 @@ pub struct Options {
     pub windows_per_scene: usize,
     /// The log-mel frontend.
     pub frontend: FrontendConfig,
-    /// How far augmentation goes.
-    pub strength: Strength,
+    /// How many notes sound together in a scene.
+    pub voices: Voices,
+    /// What augmentation does.
+    pub augmentation: Config,
 }
 
 /// The rate that every shipped model works at, in Hz.
@@ -125,7 +128,7 @@ pub fn train(manifest: &Manifest, out: &Path, options: &Options, device: &Device
     std::fs::create_dir_all(out).with_context(|| format!("{}: the folder can't be made", out.display()))?;
     let started = Instant::now();
     let corpus = Corpus::load(manifest, &classes)?;
-    let scene = scene_config(options, &classes);
+    let scene = scene_config(options, &classes)?;
     let (mean, deviation) = batches::statistics(&corpus.train, &scene, classes.len(), options.seed)?;
     let name = out.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
     let mut settings = Settings { name, classes, mean, deviation, data: manifest.sources(), options: options.clone() };
@@ -162,9 +165,9 @@ fn classes(manifest: &Manifest, task: Task) -> Result<Vec<String>> {
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few seconds in frames")]
-fn scene_config(options: &Options, classes: &[String]) -> SceneConfig {
+fn scene_config(options: &Options, classes: &[String]) -> Result<SceneConfig> {
     let frames_a_second = SAMPLE_RATE as f32 / options.frontend.hop as f32;
-    SceneConfig {
+    Ok(SceneConfig {
         rate: SAMPLE_RATE,
         frontend: options.frontend.clone(),
         frames: ((options.scene_s * frames_a_second).round() as usize).max(match options.shape.hearing() {
@@ -175,8 +178,10 @@ fn scene_config(options: &Options, classes: &[String]) -> SceneConfig {
         overlap: options.overlap,
         balance: options.balance,
         none: classes.iter().position(|c| c == NONE),
-        strength: options.strength.clone(),
-    }
+        voices: options.voices,
+        augmentation: options.augmentation.clone(),
+        library: Arc::new(Library::load(&options.augmentation, SAMPLE_RATE)?),
+    })
 }
 
 /// The state of a training under way.

@@ -1,5 +1,7 @@
 //! Recordings in memory: what sounds in them, where, and how loud.
 
+use std::ops::Range;
+
 use tocco_models::FrontendConfig;
 
 /// Samples over which the level of a clip is measured.
@@ -24,7 +26,7 @@ pub struct Clip {
     levels: Vec<f32>,
     /// First sample of the first note.
     pub(super) onset: usize,
-    pub(super) peak: f32,
+    peak: f32,
 }
 
 impl Clip {
@@ -62,6 +64,33 @@ impl Clip {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positions within a clip")]
         let hop = (sample.max(0.0) as usize) / LEVEL_HOP;
         self.levels.get(hop).copied().unwrap_or(-200.0)
+    }
+
+    /// Amplitude of its loudest sample.
+    pub(crate) fn peak(&self) -> f32 {
+        self.peak
+    }
+
+    /// From the first to the last sample that can be heard.
+    #[must_use]
+    pub fn sounding(&self) -> Range<usize> {
+        let last = self.levels.iter().rposition(|&l| l > OVER_DB).map_or(0, |hop| (hop + 1) * LEVEL_HOP);
+        self.onset..last.min(self.samples.len())
+    }
+
+    /// How many samples of a stretch sound, by hops of 10 ms.
+    pub(crate) fn sounding_samples(&self, within: &Range<usize>) -> usize {
+        self.hops(within).filter(|l| *l > SOUNDS_DB).count() * LEVEL_HOP
+    }
+
+    /// Whether nothing can be heard in a stretch.
+    pub(crate) fn is_over(&self, within: &Range<usize>) -> bool {
+        self.hops(within).all(|l| l <= OVER_DB)
+    }
+
+    fn hops(&self, within: &Range<usize>) -> impl Iterator<Item = f32> {
+        let (from, to) = (within.start.div_ceil(LEVEL_HOP), within.end / LEVEL_HOP);
+        self.levels.iter().copied().take(to).skip(from)
     }
 
     /// Whether the clip sounds at each hop of the model, for whole-file validation.

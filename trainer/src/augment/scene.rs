@@ -1,14 +1,19 @@
 //! Scenes: several augmented notes one after another, with what sounds in each frame.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tocco_models::{FrontendConfig, LogMel};
 
-use super::Strength;
 use super::clip::{Clip, LEVEL_HOP, OVER_DB, SOUNDS_DB};
-use super::effects::{self, Rooms, gain};
+use super::config::{Config, happens};
+use super::effects::Effects;
+use super::library::Library;
+use super::note::{Note, Variation};
+use super::voices::{Choice, Registers, Voices, middle_hz};
+use super::{gain, mask};
 
 /// How far the kinds of a class are drawn equally often: 0 by their clips, 1 all alike.
 const KIND_BALANCE: f32 = 0.5;
@@ -26,6 +31,22 @@ pub enum FrameTarget {
     Sounds(u128),
 }
 
+impl FrameTarget {
+    /// The classes that are said to sound.
+    fn set(self) -> u128 {
+        if let Self::Sounds(set) = self { set } else { 0 }
+    }
+
+    /// What can be said of two that sound together.
+    fn with(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Unclear, _) | (_, Self::Unclear) => Self::Unclear,
+            (Self::Silence, one) | (one, Self::Silence) => one,
+            (Self::Sounds(a), Self::Sounds(b)) => Self::Sounds(a | b),
+        }
+    }
+}
+
 /// One training example.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scene {
@@ -36,6 +57,20 @@ pub struct Scene {
     /// For each frame the classes of which the target's word holds, present or absent: bit `i` for class `i`. A class
     /// is known to be absent only where every recording that sounds was listened to for it.
     pub known: Vec<u128>,
+    /// Where two scenes were mixed: what `targets` is made of, for a loss over a distribution.
+    pub mixed: Option<Mixed>,
+}
+
+/// The two scenes in a mixed one. Its `targets` hold what sounds in either; where a single class is asked for, it is
+/// that of the first with probability `share`, else that of the second.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mixed {
+    /// Amplitude of the first over that of both.
+    pub share: f32,
+    /// One target a frame of the first scene.
+    pub first: Vec<FrameTarget>,
+    /// One target a frame of the second scene.
+    pub second: Vec<FrameTarget>,
 }
 
 /// How scenes are made.
@@ -55,8 +90,12 @@ pub struct SceneConfig {
     pub balance: f32,
     /// Index of the class `none`, drawn half as often.
     pub none: Option<usize>,
-    /// How far augmentation goes.
-    pub strength: Strength,
+    /// How many notes sound together, as tracks of their own.
+    pub voices: Voices,
+    /// What augmentation does.
+    pub augmentation: Config,
+    /// The recordings that augmentation draws from, at `rate`.
+    pub library: Arc<Library>,
 }
 
 /// Makes scenes; one a thread, since it keeps its buffers.
@@ -67,8 +106,18 @@ pub struct SceneMaker<'a> {
     by_class: Vec<Vec<(usize, f32)>>,
     share: Vec<f32>,
     log_mel: LogMel,
-    rooms: Rooms,
+    effects: Effects<'a>,
+    /// Where voices are chosen by their range.
+    registers: Option<Registers>,
     states: Vec<State>,
+}
+
+/// Which of several voices plays.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    voice: usize,
+    voices: usize,
+    gain_db: f32,
 }
 
 /// What is the case in a frame.
@@ -85,16 +134,14 @@ struct State {
 const SILENT: State = State { classes: 0, known: u128::MAX, faint: false };
 
 /// A note as it lies in a scene.
-struct Placed<'a> {
-    clip: &'a Clip,
+struct Placed<'n> {
+    note: &'n Note<'n>,
     /// First sample in the scene.
     at: usize,
     /// Samples in the scene.
     length: usize,
-    /// First sample in the clip.
-    from: f64,
-    /// Clip samples a scene sample.
-    speed: f64,
+    /// Speed against the note's own.
+    detune: f64,
     gain: f32,
     /// Samples of the attack's fade.
     rise: f32,
@@ -141,7 +188,9 @@ impl<'a> SceneMaker<'a> {
             by_class,
             share,
             log_mel: LogMel::new(config.rate, &config.frontend)?,
-            rooms: Rooms::new(samples, config.rate as f32),
+            effects: Effects::new(&config.augmentation, &config.library, samples, config.rate),
+            registers: (config.voices.choice == Choice::Range && config.voices.polyphony.most > 1)
+                .then(|| Registers::new(&clips.iter().map(|c| middle_hz(&c.samples, config.rate)).collect::<Vec<_>>())),
             states: Vec::new(),
         })
     }
@@ -149,30 +198,53 @@ impl<'a> SceneMaker<'a> {
     /// The scene of this seed: the same seed makes the same scene.
     pub fn make(&mut self, seed: u64) -> Scene {
         let mut rng = StdRng::seed_from_u64(seed);
-        let samples = self.config.frames * self.config.frontend.hop;
-        let mut sound = vec![0.0_f32; samples];
+        let mut sound = self.perform(&mut rng);
+        let (mut targets, mut known) = (self.targets(), self.known());
+        let mut mixed = None;
+        let mixup = &self.config.augmentation.mixup;
+        if happens(mixup.chance, &mut rng) {
+            let share = share(mixup.alpha, &mut rng);
+            for (sample, other) in sound.iter_mut().zip(self.perform(&mut rng)) {
+                *sample = share * *sample + (1.0 - share) * other;
+            }
+            let (first, second) = (targets, self.targets());
+            targets = first.iter().zip(&second).map(|(a, b)| a.with(*b)).collect();
+            known = known.iter().zip(self.known()).zip(&targets).map(|((a, b), both)| a & b | both.set()).collect();
+            mixed = Some(Mixed { share, first, second });
+        }
+        self.effects.apply(&mut sound, &mut rng);
+        Scene { frames: self.analyse(&sound, &mut rng), targets, known, mixed }
+    }
+
+    /// What is played, and in `states` what sounds when.
+    fn perform(&mut self, rng: &mut StdRng) -> Vec<f32> {
+        let mut sound = vec![0.0_f32; self.config.frames * self.config.frontend.hop];
         self.states = vec![SILENT; self.config.frames];
         // Now and then a scene is only noise, so that handling and rooms come out as nothing.
         if rng.random_bool(0.96) {
-            self.play(&mut sound, &mut rng);
+            let voices = self.config.voices.count(rng);
+            for voice in 0..voices {
+                let gain_db = if voices > 1 { self.config.voices.gain_db.draw(rng) } else { 0.0 };
+                self.play(&mut sound, Part { voice, voices, gain_db }, rng);
+            }
         }
-        self.colour(&mut sound, &mut rng);
-        let frames = self.analyse(&sound, &mut rng);
-        Scene { frames, targets: self.targets(), known: self.known() }
+        sound
     }
 
-    fn play(&mut self, sound: &mut [f32], rng: &mut StdRng) {
-        let rate = self.config.rate as f32;
+    fn play(&mut self, sound: &mut [f32], part: Part, rng: &mut StdRng) {
+        let (rate, augmentation) = (self.config.rate as f32, &self.config.augmentation);
         let mut class = self.draw_class(rng);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of samples")]
         let seconds = |low: f32, high: f32, rng: &mut StdRng| (rng.random_range(low..high) * rate) as usize;
         let mut at = if rng.random_bool(0.7) { seconds(0.0, 0.4, rng) } else { 0 };
         let mut loudness = 0.0;
         while at + LEVEL_HOP < sound.len() {
-            let clip = self.draw_clip(class, rng);
-            let placed = self.place(clip, at, sound.len(), loudness, rng);
+            let clip = self.draw_clip(class, part, rng);
+            let start = self.onset(at, sound.len(), rng);
+            let (note, length) = self.note(clip, sound.len() - start, rng);
+            let placed = self.place(&note, start, length, loudness + part.gain_db, rng);
             placed.add_to(sound);
-            if rng.random_bool(f64::from(self.config.strength.section)) {
+            if happens(augmentation.section.chance, rng) {
                 (0..rng.random_range(1..4)).for_each(|_| placed.another_player(rng).add_to(sound));
             }
             placed.mark(&mut self.states, &self.config.frontend);
@@ -191,6 +263,17 @@ impl<'a> SceneMaker<'a> {
         }
     }
 
+    /// Where the note that is due `at` sets in, as a player does who is not quite in time.
+    fn onset(&self, at: usize, end: usize, rng: &mut StdRng) -> usize {
+        let shift = &self.config.augmentation.time_shift;
+        if !happens(shift.chance, rng) {
+            return at;
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place in a scene")]
+        let moved = (at as f32 + shift.seconds.draw(rng) * self.config.rate as f32).max(0.0) as usize;
+        moved.min(end - LEVEL_HOP)
+    }
+
     fn draw_class(&self, rng: &mut StdRng) -> usize {
         let mut point = rng.random::<f32>() * self.share.iter().sum::<f32>();
         for (class, share) in self.share.iter().enumerate() {
@@ -203,21 +286,30 @@ impl<'a> SceneMaker<'a> {
     }
 
     /// A clip of a class that has some.
-    fn draw_clip(&self, class: usize, rng: &mut StdRng) -> &'a Clip {
+    fn draw_clip(&self, class: usize, part: Part, rng: &mut StdRng) -> &'a Clip {
+        /// A class that has nothing in a voice's range plays out of it.
+        const ATTEMPTS: usize = 12;
         let clips = &self.by_class[class];
-        let point = rng.random::<f32>() * clips.last().map_or(0.0, |last| last.1);
-        let index = clips.partition_point(|(_, sum)| *sum < point).min(clips.len() - 1);
-        &self.clips[clips[index].0]
+        let mut draw = || {
+            let point = rng.random::<f32>() * clips.last().map_or(0.0, |last| last.1);
+            clips[clips.partition_point(|(_, sum)| *sum < point).min(clips.len() - 1)].0
+        };
+        let mut clip = draw();
+        if let Some(registers) = &self.registers {
+            for _ in 0..ATTEMPTS {
+                if registers.fits(clip, part.voice, part.voices) {
+                    break;
+                }
+                clip = draw();
+            }
+        }
+        &self.clips[clip]
     }
 
-    fn place<'c>(&self, clip: &'c Clip, at: usize, end: usize, loudness: f32, rng: &mut StdRng) -> Placed<'c> {
-        let strength = &self.config.strength;
+    /// A varied note of a clip, and how long it sounds where `room` samples are left.
+    fn note<'c>(&self, clip: &'c Clip, room: usize, rng: &mut StdRng) -> (Note<'c>, usize) {
         let rate = f64::from(self.config.rate);
-        let mut semitones = strength.semitones * rng.random_range(-1.0..=1.0_f32);
-        if rng.random_bool(f64::from(strength.far_shift)) {
-            semitones = strength.semitones * rng.random_range(1.0..=3.0_f32);
-        }
-        let speed = f64::from((semitones / 12.0).exp2());
+        let variation = Variation::draw(&self.config.augmentation, rng);
         // Mostly from the attack, which says most; sometimes from the middle of a long note.
         let whole = clip.samples.len();
         let from = if rng.random_bool(0.75) || whole < 4 * LEVEL_HOP {
@@ -225,39 +317,27 @@ impl<'a> SceneMaker<'a> {
         } else {
             rng.random_range(0..whole * 3 / 4)
         };
-        let left = (whole - from.min(whole)) as f64 / speed;
+        let left = (whole - from.min(whole)) as f64 * variation.factor / variation.ratio;
         let held = rate * 0.18 * f64::from(17.0_f32.powf(rng.random::<f32>()));
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "lengths of notes")]
-        let length = (left.min(if rng.random_bool(0.35) { left } else { held }) as usize).clamp(1, end - at);
-        Placed {
-            clip,
-            at,
-            length,
-            from: from as f64,
-            speed,
-            gain: gain(loudness) * 0.5 / clip.peak,
-            rise: 24.0 * 20.0_f32.powf(rng.random::<f32>()),
-            slope: strength.slope_db * rng.random_range(-1.0..=1.0_f32) / self.config.rate as f32,
-            fade: rng.random_range(LEVEL_HOP / 2..LEVEL_HOP * 6),
-        }
+        let length = (left.min(if rng.random_bool(0.35) { left } else { held }) as usize).clamp(1, room);
+        (Note::new(clip, from, length, &variation, self.config.rate as f32), length)
     }
 
-    fn colour(&mut self, sound: &mut [f32], rng: &mut StdRng) {
-        let (strength, rate) = (&self.config.strength, self.config.rate as f32);
-        effects::tone_colour(sound, strength, rate, rng);
-        if rng.random_bool(f64::from(strength.room)) {
-            self.rooms.apply(sound, rate, rng);
+    fn place<'n>(&self, note: &'n Note<'n>, at: usize, length: usize, loudness: f32, rng: &mut StdRng) -> Placed<'n> {
+        let swell = &self.config.augmentation.swell;
+        let rise = 24.0 * 20.0_f32.powf(rng.random::<f32>());
+        let slope = if happens(swell.chance, rng) { swell.db_per_s.draw(rng) } else { 0.0 };
+        Placed {
+            note,
+            at,
+            length,
+            detune: 1.0,
+            gain: gain(loudness) * 0.5 / note.clip.peak(),
+            rise,
+            slope: slope / self.config.rate as f32,
+            fade: rng.random_range(LEVEL_HOP / 2..LEVEL_HOP * 6),
         }
-        let peak = sound.iter().fold(1e-4_f32, |m, s| m.max(s.abs()));
-        let wanted = rng.random_range(strength.quietest_dbfs..0.0);
-        let factor = gain(wanted) / peak;
-        sound.iter_mut().for_each(|s| *s *= factor);
-        if rng.random_bool(f64::from(strength.noise)) {
-            let under = rng.random_range(35.0..75.0_f32);
-            effects::add_noise(sound, gain(wanted - under), rate, rng);
-        }
-        // Every converter has a floor.
-        effects::add_noise(sound, gain(rng.random_range(-110.0..-80.0)), rate, rng);
     }
 
     fn analyse(&mut self, sound: &[f32], rng: &mut StdRng) -> Vec<f32> {
@@ -269,14 +349,12 @@ impl<'a> SceneMaker<'a> {
                 frames.extend_from_slice(frame);
             }
         }
-        if rng.random_bool(f64::from(self.config.strength.band_mask)) && mels > 8 {
-            let wide = rng.random_range(1..=mels / 8);
-            let low = rng.random_range(0..mels - wide);
-            let mean = frames.iter().sum::<f32>() / frames.len() as f32;
-            for frame in frames.chunks_exact_mut(mels) {
-                frame[low..low + wide].fill(mean);
-            }
-        }
+        let augmentation = &self.config.augmentation;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds in frames")]
+        let longest =
+            (augmentation.time_mask.longest_s * self.config.rate as f32 / self.config.frontend.hop as f32) as usize;
+        mask::bands(&mut frames, mels, &augmentation.band_mask, rng);
+        mask::moments(&mut frames, self.config.frontend.frame_size(), longest, &augmentation.time_mask, rng);
         frames
     }
 
@@ -315,7 +393,7 @@ impl Placed<'_> {
         Self {
             at: self.at + late,
             length: self.length - late,
-            speed: self.speed * (cents / 1200.0).exp2(),
+            detune: (cents / 1200.0).exp2(),
             gain: self.gain * gain(rng.random_range(-6.0..2.0)),
             ..*self
         }
@@ -323,8 +401,7 @@ impl Placed<'_> {
 
     fn add_to(&self, sound: &mut [f32]) {
         for (i, out) in sound[self.at..self.at + self.length].iter_mut().enumerate() {
-            *out +=
-                self.gain * self.shape(i) * effects::sample_at(&self.clip.samples, self.from + i as f64 * self.speed);
+            *out += self.gain * self.shape(i) * self.note.at(i, self.detune);
         }
     }
 
@@ -332,8 +409,7 @@ impl Placed<'_> {
     fn shape(&self, i: usize) -> f32 {
         let rise = (i + 1) as f32 / self.rise;
         let fall = (self.length - i) as f32 / self.fade as f32;
-        let swell = (self.slope * std::f32::consts::LN_10 / 20.0 * i as f32).min(1.4).exp();
-        rise.min(fall).min(1.0) * swell
+        rise.min(fall).min(1.0) * swell(self.slope, i)
     }
 
     /// Notes in each frame whether this note sounds in the middle of its window.
@@ -341,14 +417,30 @@ impl Placed<'_> {
         for (frame, state) in states.iter_mut().enumerate() {
             let centre = ((frame + 1) * frontend.hop).saturating_sub(frontend.window / 2);
             let Some(i) = centre.checked_sub(self.at).filter(|i| *i < self.length) else { continue };
-            let level = self.clip.level(self.from + i as f64 * self.speed) + 20.0 * self.shape(i).max(1e-6).log10();
+            let level = self.note.level(i) + 20.0 * self.shape(i).max(1e-6).log10();
             if level > SOUNDS_DB {
-                state.classes |= self.clip.classes;
-                state.known &= self.clip.known;
+                state.classes |= self.note.clip.classes;
+                state.known &= self.note.clip.known;
             } else if level > OVER_DB {
-                state.known &= self.clip.known;
+                state.known &= self.note.clip.known;
                 state.faint = true;
             }
+        }
+    }
+}
+
+/// Factor of amplitude after `i` samples of a slope in dB a sample. What swells stops at four times its level.
+pub(super) fn swell(slope: f32, i: usize) -> f32 {
+    (slope * std::f32::consts::LN_10 / 20.0 * i as f32).min(1.4).exp()
+}
+
+/// The share of the first of two scenes: beta distributed with both parameters `alpha` (M. Jöhnk 1964), but never so
+/// small that one of them could not be heard.
+fn share(alpha: f32, rng: &mut StdRng) -> f32 {
+    loop {
+        let (a, b) = (rng.random::<f32>().powf(1.0 / alpha), rng.random::<f32>().powf(1.0 / alpha));
+        if a + b > 0.0 && a + b <= 1.0 {
+            return (a / (a + b)).clamp(0.1, 0.9);
         }
     }
 }

@@ -1,26 +1,23 @@
-//! `tocco evaluate`: figures of a model on recordings that it never heard.
-//!
-//! Every recording runs through the same recognizer as in the plugin, with smoothing off. The hops that count are
-//! those with the noise gate open (all of them where it never opens: a noise too soft for the gate must still come
-//! out as `none`). Per hop the decision is the most probable class; the class of a recording is the one with the
-//! largest mean probability over its hops.
+//! `tocco evaluate`: figures of a model on recordings that it never heard, see [`crate::evaluation`].
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
-use indicatif::{ProgressBar, ProgressStyle};
-use rayon::prelude::*;
 use serde::Serialize;
-use tocco_models::{Policy, Smoothing};
+use tocco_models::Policy;
 
 use crate::collect::{self, GroupBy, LabelFrom};
 use crate::engine::Provider;
+use crate::evaluation::{
+    Continuous, FalseTriggers, Report, Track, TunedOn, Wanted, false_triggers, follow, predict, tune,
+};
+use crate::export::check_output;
 use crate::listen::{Ear, Engine};
-use crate::manifest::{Manifest, Split};
-use crate::metrics::{Figures, argmax};
-use crate::predictions::{Prediction, Predictions};
+use crate::manifest::{Manifest, Row, Split};
+use crate::predictions::Predictions;
 
 /// Options of `tocco evaluate`.
 #[derive(Debug, clap::Args)]
@@ -44,8 +41,34 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     predictions: Option<PathBuf>,
     /// Run no model: pool predictions, e.g. of all folds, and print the figures over all of them.
-    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["model", "manifest", "data"])]
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["model", "manifest", "data", "tune", "labels"])]
     from_predictions: Vec<PathBuf>,
+    /// Fit temperature and, for any number of classes at a time, thresholds to the manifest's val split, and judge the
+    /// other split with them too.
+    #[arg(long, requires = "manifest")]
+    tune: bool,
+    /// Write the model with what --tune found in its card.
+    #[arg(long, value_name = "OUT.onnx", requires = "tune")]
+    write_card: Option<PathBuf>,
+    /// Continuous recordings: a label track (start, end, class, separated by tabs, as Audacity writes it), or a folder
+    /// of them, NAME.txt or NAME.tsv for each NAME.wav.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["manifest", "data"])]
+    labels: Option<PathBuf>,
+    /// The recordings that the label tracks speak of; those beside them by default.
+    #[arg(value_name = "RECORDING", requires = "labels")]
+    recordings: Vec<PathBuf>,
+    /// How far an onset may lie from the one in the label track, in milliseconds.
+    #[arg(long, default_value_t = 50.0, requires = "labels")]
+    onset_tolerance_ms: f64,
+    /// Count false triggers on a folder of recordings that hold none of the model's classes.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["manifest", "data"])]
+    negatives: Option<PathBuf>,
+    /// Draws for the 95 % intervals: of whole groups of the manifest, so that the takes of one note go together.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(100..=100_000))]
+    resamples: u32,
+    /// Seed of the draws.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
     /// Print the figures as JSON.
     #[arg(long)]
     json: bool,
@@ -60,17 +83,14 @@ pub struct Args {
     gate_dbfs: f32,
 }
 
-/// Everything that `--json` prints.
+/// What `--json` prints of continuous recordings.
 #[derive(Serialize)]
-struct Report {
+struct ContinuousReport {
     model: String,
-    source: String,
-    /// Decisions for whole recordings.
-    files: Figures,
-    /// Decisions hop by hop.
-    frames: Figures,
-    /// Recordings that could not be used.
-    skipped: usize,
+    /// Against label tracks.
+    continuous: Option<Continuous>,
+    /// On recordings that hold none of the classes.
+    false_triggers: Option<FalseTriggers>,
 }
 
 /// Runs `tocco evaluate`.
@@ -78,31 +98,86 @@ struct Report {
 /// # Errors
 /// The model or manifest is refused, or no recording can be used.
 pub fn run(args: Args) -> Result<()> {
-    let start = Instant::now();
-    let (predictions, model, source, skipped) = match &args.model {
-        Some(model) => {
-            let ear = Ear::open(model, args.engine, args.execution_provider)?;
-            let Chosen { wanted, source, skipped } = recordings(&args, &ear)?;
-            let (predictions, unusable) = predict(&ear, &wanted, args.gate_dbfs)?;
-            (predictions, ear.model.card().name.clone(), source, skipped + unusable)
-        }
-        None => {
-            let pooled = Predictions::pool(&args.from_predictions)?;
-            (pooled, "pooled predictions".to_owned(), format!("{} files", args.from_predictions.len()), 0)
-        }
+    if let Some(path) = &args.write_card {
+        check_output(path)?;
+    }
+    let Some(model) = &args.model else {
+        let predictions = Predictions::pool(&args.from_predictions)?;
+        let names = ("pooled predictions".to_owned(), format!("{} files", args.from_predictions.len()));
+        let report = Report::new(names, &predictions, None, (args.resamples, args.seed));
+        return tell(&args, &report, &predictions, Instant::now());
     };
-    let (files, hops) = predictions.confusions();
-    let report = Report { model, source, files: files.figures(), frames: hops.figures(), skipped };
+    let start = Instant::now();
+    let ear = Ear::open(model, args.engine, args.execution_provider)?;
+    if args.labels.is_some() || args.negatives.is_some() {
+        return continuous(&args, &ear);
+    }
+    let Chosen { rows, validation, source, skipped } = choose(&args)?;
+    let wanted = wanted(&ear, &rows)?;
+    let tuned = args.tune.then(|| fit(&args, &ear, model, &rows, &validation)).transpose()?;
+    let heard = predict(&ear, &wanted, args.gate_dbfs)?;
+    let names = (ear.model.card().name.clone(), source);
+    let mut report = Report::new(names, &heard.predictions, Some(&heard.hops), (args.resamples, args.seed));
+    report.skipped = skipped + heard.skipped;
+    if let Some((ear, mut tuned)) = tuned {
+        let heard = predict(&ear, &wanted, args.gate_dbfs)?;
+        tuned.calibration_frames = heard.hops.figures();
+        report.add_tuned(tuned, &heard.predictions);
+    }
+    tell(&args, &report, &heard.predictions, start)
+}
+
+/// Writes what is asked for and prints the figures.
+fn tell(args: &Args, report: &Report, predictions: &Predictions, start: Instant) -> Result<()> {
     if let Some(path) = &args.predictions {
         tocco_models::write_beside(path, &predictions.to_csv()?)?;
     }
     if let Some(folder) = &args.out {
         std::fs::create_dir_all(folder).with_context(|| format!("{}: the folder can't be made", folder.display()))?;
-        let title = format!("{}, {}: {} recordings", report.model, report.source, report.files.count);
-        tocco_models::write_beside(&folder.join("confusion.csv"), &files.to_csv()?)?;
-        tocco_models::write_beside(&folder.join("confusion.svg"), files.to_svg(&title)?.as_bytes())?;
-        tocco_models::write_beside(&folder.join("confusion-frames.csv"), &hops.to_csv()?)?;
+        if let Some((files, hops)) = predictions.confusions() {
+            let title = format!("{}, {}: {} recordings", report.model, report.source, predictions.rows.len());
+            tocco_models::write_beside(&folder.join("confusion.csv"), &files.to_csv()?)?;
+            tocco_models::write_beside(&folder.join("confusion.svg"), files.to_svg(&title)?.as_bytes())?;
+            tocco_models::write_beside(&folder.join("confusion-frames.csv"), &hops.to_csv()?)?;
+        } else {
+            super::remark("no confusion matrix is written: a recording holds several classes, or none");
+        }
         tocco_models::write_beside(&folder.join("predictions.csv"), &predictions.to_csv()?)?;
+        tocco_models::write_beside(&folder.join("report.json"), &serde_json::to_vec_pretty(report)?)?;
+    }
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        serde_json::to_writer_pretty(&mut out, report)?;
+        writeln!(out)?;
+        return Ok(());
+    }
+    writeln!(out, "{} on {} ({:.1} s)", report.model, report.source, start.elapsed().as_secs_f64())?;
+    write!(out, "{}", report.text())?;
+    if report.skipped > 0 {
+        writeln!(out, "{} recordings were skipped; each is named above with its reason", report.skipped)?;
+    }
+    Ok(())
+}
+
+/// Continuous recordings with the policy as the plugin has it.
+fn continuous(args: &Args, ear: &Ear) -> Result<()> {
+    let policy = Policy { gate_dbfs: args.gate_dbfs, ..Policy::default() };
+    policy.check()?;
+    let tolerance_s = args.onset_tolerance_ms / 1000.0;
+    ensure!(
+        (0.0..=10.0).contains(&tolerance_s),
+        "--onset-tolerance-ms {}: it must lie between 0 and 10000",
+        args.onset_tolerance_ms
+    );
+    let card = ear.model.card();
+    let followed = |labels: &PathBuf| follow(ear, &Track::find(labels, &args.recordings, card)?, &policy, tolerance_s);
+    let report = ContinuousReport {
+        model: card.name.clone(),
+        continuous: args.labels.as_ref().map(followed).transpose()?,
+        false_triggers: args.negatives.as_ref().map(|folder| false_triggers(ear, folder, &policy)).transpose()?,
+    };
+    if let Some(folder) = &args.out {
+        std::fs::create_dir_all(folder).with_context(|| format!("{}: the folder can't be made", folder.display()))?;
         tocco_models::write_beside(&folder.join("report.json"), &serde_json::to_vec_pretty(&report)?)?;
     }
     let mut out = std::io::stdout().lock();
@@ -111,26 +186,57 @@ pub fn run(args: Args) -> Result<()> {
         writeln!(out)?;
         return Ok(());
     }
-    writeln!(out, "{} on {} ({:.1} s)", report.model, report.source, start.elapsed().as_secs_f64())?;
-    write!(out, "{}", report.files.table("recordings", ""))?;
-    let f = &report.frames;
-    writeln!(
-        out,
-        "{:24} {:>9} accuracy {:.4}  macro-recall {:.4}  macro-precision {:.4}  macro-F1 {:.4}",
-        "hops", f.count, f.accuracy, f.macro_recall, f.macro_precision, f.macro_f1
-    )?;
-    if skipped > 0 {
-        writeln!(out, "{skipped} recordings were skipped; each is named above with its reason")?;
+    write!(out, "{}: ", report.model)?;
+    write!(out, "{}", report.continuous.as_ref().map(Continuous::text).unwrap_or_default())?;
+    write!(out, "{}", report.false_triggers.as_ref().map(FalseTriggers::text).unwrap_or_default())?;
+    Ok(())
+}
+
+/// Fits temperature and thresholds to the validation split, writes them where asked, and answers with them.
+fn fit(args: &Args, ear: &Ear, model: &Path, judged: &[Row], validation: &[Row]) -> Result<(Ear, TunedOn)> {
+    let manifest = args.manifest.as_deref().unwrap_or(Path::new("")).display();
+    ensure!(
+        !validation.is_empty(),
+        "{manifest}: it has no split «val»: there is nothing to tune on, and test is for judging"
+    );
+    let on = format!("{manifest}, split val");
+    if args.split == Split::Val {
+        super::remark("the figures are of the very recordings that were tuned on: they flatter");
+    } else {
+        apart(judged, validation).with_context(|| format!("{manifest}: --tune refuses"))?;
+    }
+    let tuned = tune(ear, model, &wanted(ear, validation)?, args.gate_dbfs)?;
+    let (ear, bytes) = ear.with_card(model, &tuned.card)?;
+    if let Some(path) = &args.write_card {
+        tocco_models::write_beside(path, &bytes)?;
+        super::remark(format_args!("{}: written, tuned on {on}", path.display()));
+    }
+    let (temperature, thresholds) = (tuned.card.temperature, tuned.card.thresholds);
+    let thresholds = if tuned.card.task == tocco_models::Task::Instruments { thresholds } else { Vec::new() };
+    Ok((ear, TunedOn { on, recordings: tuned.recordings, temperature, thresholds, calibration_frames: None }))
+}
+
+/// Refuses a validation split that shares recordings or groups with what is judged.
+fn apart(judged: &[Row], validation: &[Row]) -> Result<()> {
+    let groups: BTreeSet<&str> = judged.iter().map(|r| r.group.as_str()).collect();
+    let paths: BTreeSet<&Path> = judged.iter().map(|r| r.path.as_path()).collect();
+    for row in validation {
+        let (at, group) = (row.path.display(), row.group.as_str());
+        ensure!(!paths.contains(row.path.as_path()), "{at} stands in «val» and in the split that is judged");
+        ensure!(!groups.contains(group), "the group «{group}» stands in «val» and in the split that is judged");
     }
     Ok(())
 }
 
-/// A recording and the index of its class.
-type Wanted = (PathBuf, usize);
+fn wanted(ear: &Ear, rows: &[Row]) -> Result<Vec<Wanted>> {
+    rows.iter().map(|row| Wanted::new(ear.model.card(), row)).collect()
+}
 
 /// What is to be evaluated.
 struct Chosen {
-    wanted: Vec<Wanted>,
+    rows: Vec<Row>,
+    /// The manifest's split `val`; empty without a manifest.
+    validation: Vec<Row>,
     /// In words, where it comes from.
     source: String,
     /// Recordings that should be among them but are missing or have no label.
@@ -138,112 +244,51 @@ struct Chosen {
 }
 
 /// What the options choose.
-fn recordings(args: &Args, ear: &Ear) -> Result<Chosen> {
-    let split = args.split;
-    let (labelled, source, skipped) = match (&args.manifest, &args.data) {
-        (Some(path), _) => {
-            let manifest = Manifest::read(path)?;
-            for remark in manifest.remarks() {
-                super::remark(remark);
-            }
-            let rows: Vec<_> = manifest.split(split).map(|r| (r.path.clone(), r.labels.clone())).collect();
-            let missing = manifest.missing.iter().filter(|(_, row)| row.split == split).count();
-            (rows, format!("{}, split {}", path.display(), split.name()), missing)
-        }
-        (None, Some(folder)) => {
-            let found = collect::collect(std::slice::from_ref(folder), &LabelFrom::Folder, &GroupBy::File)?;
-            for (path, reason) in &found.skipped {
-                super::remark(format_args!("skipped {}: {reason}", path.display()));
-            }
-            // Folders that name the splits do so for all candidates: the others hold what the model learnt from.
-            let source = if found.candidates.iter().any(|c| c.split.is_some()) {
-                format!("{}, split {}", folder.display(), split.name())
-            } else {
-                folder.display().to_string()
-            };
-            let chosen = found.candidates.into_iter().filter(|c| c.split.is_none_or(|s| s == split));
-            let rows = chosen.map(|c| (c.path, c.labels)).collect();
-            (rows, source, found.skipped.len())
-        }
-        (None, None) => bail!("say what to evaluate on: --manifest FILE or --data DIR"),
+fn choose(args: &Args) -> Result<Chosen> {
+    let chosen = match (&args.manifest, &args.data) {
+        (Some(path), _) => of_manifest(path, args.split)?,
+        (None, Some(folder)) => of_folder(folder, args.split)?,
+        (None, None) => bail!("say what to evaluate on: --manifest FILE, --data DIR, or --labels PATH"),
     };
-    ensure!(!labelled.is_empty(), "{source}: there is no recording to evaluate on");
-    let classes = &ear.model.card().classes;
-    let mut wanted = Vec::with_capacity(labelled.len());
-    for (path, labels) in labelled {
-        let [label] = labels.as_slice() else {
-            bail!(
-                "{}: it has {} labels ({}): recordings of several classes at once can't be evaluated yet",
-                path.display(),
-                labels.len(),
-                labels.join(", ")
-            );
-        };
-        let class = classes.iter().position(|c| c == label).with_context(|| {
-            format!("{}: the model knows no class «{label}»; its classes are {}", path.display(), classes.join(", "))
-        })?;
-        wanted.push((path, class));
-    }
-    Ok(Chosen { wanted, source, skipped })
+    ensure!(!chosen.rows.is_empty(), "{}: there is no recording to evaluate on", chosen.source);
+    Ok(chosen)
 }
 
-/// Hears every recording, in parallel. Those that can't be used are named and counted.
-fn predict(ear: &Ear, wanted: &[Wanted], gate_dbfs: f32) -> Result<(Predictions, usize)> {
-    let raw = Smoothing::MovingAverage { ms: 0.0 };
-    let policy = Policy { gate_dbfs, smoothing: raw, ..Policy::default() };
-    policy.check()?;
-    let bar = ProgressBar::new(wanted.len() as u64)
-        .with_style(ProgressStyle::with_template("listening {bar:40} {pos}/{len} {eta} left")?);
-    let heard: Vec<Result<Prediction>> = wanted
-        .par_iter()
-        .map(|(path, label)| {
-            let heard = hear(ear, path, *label, &policy)?;
-            if heard.hops.iter().sum::<u64>() > 0 {
-                return Ok(heard);
-            }
-            // The gate's lowest threshold takes everything but digital silence.
-            let all = hear(ear, path, *label, &Policy { gate_dbfs: -120.0, ..policy })?;
-            ensure!(all.hops.iter().sum::<u64>() > 0, "{}: it holds nothing but silence", path.display());
-            Ok(Prediction { open_hops: 0, ..all })
-        })
-        .inspect(|_| bar.inc(1))
-        .collect();
-    bar.finish_and_clear();
-    let mut rows = Vec::with_capacity(heard.len());
-    let mut skipped = 0;
-    for outcome in heard {
-        match outcome {
-            Ok(row) => rows.push(row),
-            Err(error) => {
-                super::remark(format_args!("skipped {}", super::sentence(&error)));
-                skipped += 1;
-            }
-        }
+fn of_manifest(path: &Path, split: Split) -> Result<Chosen> {
+    let manifest = Manifest::read(path)?;
+    for remark in manifest.remarks() {
+        super::remark(remark);
     }
-    ensure!(!rows.is_empty(), "none of the {skipped} recordings can be used");
-    Ok((Predictions { classes: ear.model.card().classes.clone(), rows }, skipped))
+    Ok(Chosen {
+        rows: manifest.split(split).cloned().collect(),
+        validation: manifest.split(Split::Val).cloned().collect(),
+        source: format!("{}, split {}", path.display(), split.name()),
+        skipped: manifest.missing.iter().filter(|(_, row)| row.split == split).count(),
+    })
 }
 
-/// Mean probabilities and decisions over the hops with the gate open.
-fn hear(ear: &Ear, path: &Path, label: usize, policy: &Policy) -> Result<Prediction> {
-    let classes = ear.model.card().classes.len();
-    let mut sums = vec![0.0_f64; classes];
-    let mut hops = vec![0_u64; classes];
-    let heard = ear.hear(path, policy, |decision, _| {
-        if decision.gate_open {
-            for (sum, p) in sums.iter_mut().zip(decision.posterior) {
-                *sum += f64::from(*p);
-            }
-            hops[argmax(decision.posterior)] += 1;
-        }
-        Ok(())
-    })?;
-    if let Some(damage) = heard.damage {
-        return Err(damage.into());
+fn of_folder(folder: &Path, split: Split) -> Result<Chosen> {
+    let found = collect::collect(std::slice::from_ref(&folder.to_path_buf()), &LabelFrom::Folder, &GroupBy::File)?;
+    for (path, reason) in &found.skipped {
+        super::remark(format_args!("skipped {}: {reason}", path.display()));
     }
-    let open_hops: u64 = hops.iter().sum();
-    // A mean of probabilities fits any float.
-    #[allow(clippy::cast_possible_truncation)]
-    let mean = sums.iter().map(|s| (s / open_hops.max(1) as f64) as f32).collect();
-    Ok(Prediction { file: path.display().to_string(), label, mean, hops, open_hops })
+    // Folders that name the splits do so for all candidates: the others hold what the model learnt from.
+    let source = if found.candidates.iter().any(|c| c.split.is_some()) {
+        format!("{}, split {}", folder.display(), split.name())
+    } else {
+        folder.display().to_string()
+    };
+    let chosen = found.candidates.into_iter().filter(|c| c.split.is_none_or(|s| s == split));
+    let row = |c: collect::Candidate| Row {
+        group: c.path.display().to_string(),
+        path: c.path,
+        labels: c.labels,
+        known: c.known,
+        split,
+        duration_s: 0.0,
+        sample_rate: 0,
+        collection: String::new(),
+        licence: String::new(),
+    };
+    Ok(Chosen { rows: chosen.map(row).collect(), validation: Vec::new(), source, skipped: found.skipped.len() })
 }

@@ -2,11 +2,11 @@
 
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::time::Instant;
 
 use anyhow::Result;
 use tocco_models::{Card, FrontendConfig, Loader, Model, NetworkKind, Policy};
 
+use crate::cost::{Hop, Step, Work, hop_s, medians_us};
 use crate::engine::Provider;
 use crate::listen::{Ear, Engine};
 
@@ -26,8 +26,6 @@ pub struct Args {
 
 /// The rates that sound mostly has, in Hz.
 const USUAL_RATES: [f64; 2] = [48_000.0, 44_100.0];
-/// Steps that are timed; the first quarter warms up.
-const STEPS: usize = 2000;
 
 /// Runs `tocco inspect`.
 ///
@@ -145,54 +143,21 @@ fn loader(model: &Model) -> String {
     }
 }
 
-/// The network's step and the whole chain's hop, as medians over many.
-fn cost(ear: &Ear, sample_rate: f64) -> Result<String> {
-    let model: &Model = &ear.model;
-    let card = model.card();
-    let numbers = match (&card.network, &card.frontend) {
-        (NetworkKind::Stream { frames_per_step, .. }, Some(f)) => frames_per_step * f.frame_size(),
-        (NetworkKind::Window { frames, .. }, Some(f)) => frames * f.frame_size(),
-        (NetworkKind::Audio { samples, .. }, _) => *samples,
-        (_, None) => 0,
-    };
-    let mut runner = model.runner()?;
-    let input: Vec<f32> = (0..numbers).map(|i| (i as f32 * 0.37).sin()).collect();
-    let mut logits = vec![0.0; card.classes.len()];
-    let step = median_us(STEPS, || Ok(runner.step(&input, &mut logits)?))?;
-    let mut recognizer = ear.recognizer(sample_rate, &Policy { gate_dbfs: -120.0, ..Policy::default() })?;
-    let hop_s = card.hop() as f64 / f64::from(card.sample_rate);
-    // One hop of sound at the host's rate: a small positive number.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    let samples = (hop_s * sample_rate).round().max(1.0) as usize;
-    let block: Vec<f32> = (0..samples).map(|i| (i as f32 * 0.05).sin() * 0.3).collect();
-    let hop = median_us(STEPS, || Ok(recognizer.push(&block, |_| ())?))?;
-    let load = 100.0 * hop / (1e6 * hop_s);
-    Ok(format!(
-        "network {step:.1} µs a step, whole chain {hop:.1} µs a hop: {load:.2} % of one core, {:.0} times real time",
-        1e6 * hop_s / hop
-    ))
-}
-
-/// Median time of a call in microseconds, measured for at most two seconds.
-fn median_us(calls: usize, mut call: impl FnMut() -> Result<()>) -> Result<f64> {
-    let begin = Instant::now();
-    let mut times = Vec::with_capacity(calls);
-    for done in 0..calls {
-        let start = Instant::now();
-        call()?;
-        times.push(start.elapsed().as_secs_f64() * 1e6);
-        if done >= 20 && begin.elapsed().as_secs() >= 2 {
-            break;
-        }
-    }
-    times.drain(..times.len() / 4);
-    times.sort_by(f64::total_cmp);
-    Ok(times[times.len() / 2])
-}
-
 /// The lengths of the analysis windows in words.
 fn windows(frontend: &FrontendConfig) -> String {
     let lengths: Vec<String> =
         std::iter::once(&frontend.window).chain(&frontend.extra_windows).map(ToString::to_string).collect();
     format!("window{} {}", if lengths.len() > 1 { "s" } else { "" }, lengths.join(", "))
+}
+
+/// The network's step and the whole chain's hop, as medians over many.
+fn cost(ear: &Ear, sample_rate: f64) -> Result<String> {
+    let mut works: [Box<dyn Work>; 2] = [Box::new(Step::new(ear)?), Box::new(Hop::new(ear, sample_rate)?)];
+    let medians = medians_us(&mut works)?;
+    let (step, hop, hop_us) = (medians[0], medians[1], 1e6 * hop_s(ear));
+    Ok(format!(
+        "network {step:.1} µs a step, whole chain {hop:.1} µs a hop: {:.2} % of one core, {:.0} times real time",
+        100.0 * hop / hop_us,
+        hop_us / hop
+    ))
 }

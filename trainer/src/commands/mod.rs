@@ -5,10 +5,13 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub mod augment;
+pub mod compare;
 pub mod ensemble;
 pub mod evaluate;
 pub mod export;
 pub mod inspect;
+pub mod mix;
 pub mod policy;
 pub mod prepare;
 pub mod recognize;
@@ -26,6 +29,10 @@ struct Cli {
 enum Command {
     /// Reads folders of recordings and writes a manifest: one row a file, with its labels, group and split.
     Prepare(prepare::Args),
+    /// Writes varied copies of recordings, and a manifest with them.
+    Augment(augment::Args),
+    /// Writes polyphonic recordings made of single notes, and a manifest of them.
+    Mix(mix::Args),
     /// Trains a model on a manifest.
     Train(train::Args),
     /// Writes a trained run as an ONNX file with its card, and checks it.
@@ -34,6 +41,8 @@ enum Command {
     Ensemble(ensemble::Args),
     /// Measures a model on held-out recordings.
     Evaluate(evaluate::Args),
+    /// Puts models side by side on the same held-out recordings.
+    Compare(compare::Args),
     /// Runs a model over recordings and prints what it hears.
     Recognize(recognize::Args),
     /// Shows a model's card, size, operators and cost on this machine.
@@ -46,10 +55,13 @@ enum Command {
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Prepare(args) => prepare::run(args),
+        Command::Augment(args) => augment::run(args),
+        Command::Mix(args) => mix::run(args),
         Command::Train(args) => train::run(args),
         Command::Export(args) => export::run(args),
         Command::Ensemble(args) => ensemble::run(args),
         Command::Evaluate(args) => evaluate::run(args),
+        Command::Compare(args) => compare::run(args),
         Command::Recognize(args) => recognize::run(args),
         Command::Inspect(args) => inspect::run(args),
     };
@@ -69,7 +81,7 @@ pub(crate) fn remark(line: impl std::fmt::Display) {
 }
 
 /// The error and its causes; those that the text before already tells are left out.
-fn sentence(error: &anyhow::Error) -> String {
+pub(crate) fn sentence(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {
         if text.is_empty() {

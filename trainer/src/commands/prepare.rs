@@ -1,6 +1,5 @@
 //! `tocco prepare`: folders of recordings become a manifest.
 
-use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::PathBuf;
 
@@ -9,17 +8,25 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 
 use crate::audio;
-use crate::collect::{self, Candidate, Found, GroupBy, LabelFrom};
+use crate::collect::{self, Attribute, Candidate, Found, GroupBy, LabelFrom};
+use crate::fingerprint::Fingerprint;
+use crate::importers::{self, Dataset};
+use crate::label_map::LabelMap;
 use crate::labels::Table;
 use crate::manifest::{Manifest, Row, Split, sorted_classes};
-use crate::split::{self, Group, TooFew};
+
+mod deal;
+mod near;
 
 /// Options of `tocco prepare`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Folders of recordings: CLASS/files, or train|val|test/DATASET/CLASS/files.
+    /// Folders of recordings: CLASS/files, or train|val|test/DATASET/CLASS/files, or as --dataset says.
     #[arg(required = true, value_name = "DIR")]
     dirs: Vec<PathBuf>,
+    /// The published layout that the folders have.
+    #[arg(long, value_enum, value_name = "NAME", default_value = "folders", conflicts_with_all = ["labels", "label_set"])]
+    dataset: Dataset,
     /// The manifest to write.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -29,13 +36,24 @@ pub struct Args {
     /// Which label set of the table: double-bass, strings, instruments, techniques, ... (default: its only one).
     #[arg(long, value_name = "NAME", conflicts_with = "label_from")]
     label_set: Option<String>,
-    /// Where labels come from without a table.
-    #[arg(long, value_enum, default_value = "folder")]
-    label_from: LabelSource,
+    /// Where labels come from without a table (default: the folder; with --dataset, the dataset's own labels).
+    #[arg(long, value_enum)]
+    label_from: Option<LabelSource>,
+    /// A file that renames, merges and drops labels.
+    #[arg(long, value_name = "FILE")]
+    label_map: Option<PathBuf>,
     /// What stays on one side of a split: table, file, pitch, dir:N (the N-th folder above the file) or
-    /// regex:EXPRESSION (default: table with a table of labels, else file).
+    /// regex:EXPRESSION; with --dataset also instrument, technique, player, session, microphone or source, where the
+    /// dataset tells it (default: table with a table of labels, the dataset's own rule with --dataset, else file).
     #[arg(long, value_name = "RULE")]
     group_by: Option<GroupBy>,
+    /// Whose splits: official are those that the folders or the dataset name (the default where they do), dealt are
+    /// by ratio or folds all the same.
+    #[arg(long, value_enum)]
+    split: Option<SplitFrom>,
+    /// Which of the named splits gives validation away by --val-ratio, where none is named (default: train).
+    #[arg(long, value_enum)]
+    val_from: Option<ValFrom>,
     /// Share of the recordings for validation; with --folds, of those that are not in the test fold.
     #[arg(long, default_value_t = 0.2)]
     val_ratio: f64,
@@ -57,6 +75,37 @@ pub struct Args {
 enum LabelSource {
     /// The folder that a file lies in is its class.
     Folder,
+    /// The instrument, as the dataset tells it.
+    Instrument,
+    /// The technique, as the dataset tells it.
+    Technique,
+    /// Who plays or sings, as the dataset tells it.
+    Player,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum SplitFrom {
+    /// The splits that the folders or the dataset name.
+    Official,
+    /// By ratio or folds.
+    Dealt,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum ValFrom {
+    /// A part of what the network would learn from.
+    Train,
+    /// A part of what the figures would be about.
+    Test,
+}
+
+impl ValFrom {
+    fn split(self) -> Split {
+        match self {
+            Self::Train => Split::Train,
+            Self::Test => Split::Test,
+        }
+    }
 }
 
 /// Runs `tocco prepare`.
@@ -65,6 +114,54 @@ enum LabelSource {
 /// Nothing usable was found, a class has too few groups for every split, or the manifest can't be written.
 pub fn run(args: Args) -> Result<()> {
     args.check()?;
+    let map = args.label_map.as_deref().map(LabelMap::load).transpose()?;
+    let mut found = find(&args)?;
+    if found.candidates.is_empty() {
+        report_skipped(&found);
+        bail!("no recording with a label was found in {}", shown(&args.dirs));
+    }
+    if let Some(map) = map {
+        relabel(&mut found, &map)?;
+    }
+    if let Some(candidate) = found.candidates.iter().find(|c| c.labels.iter().any(|l| l.contains(';'))) {
+        let path = candidate.path.display();
+        bail!("{path}: a class name can't hold a semicolon, which separates labels: rename it");
+    }
+    let (mut rows, presets, prints) = decode_all(&mut found)?;
+    report_skipped(&found);
+    if rows.is_empty() {
+        bail!("none of the recordings in {} can be used", shown(&args.dirs));
+    }
+    deal::deal_out(&mut rows, &presets, &args)?;
+    for sentence in deal::lopsided(&rows) {
+        super::remark(sentence);
+    }
+    near::warn(&rows, &prints)?;
+    Manifest::write(&args.out, &rows)?;
+    summary(&args, &rows, &found)
+}
+
+/// What the folders hold, by a table of labels, by a dataset's layout or by the folders' names.
+fn find(args: &Args) -> Result<Found> {
+    let attribute = match args.label_from {
+        None | Some(LabelSource::Folder) => None,
+        Some(LabelSource::Instrument) => Some(Attribute::Instrument),
+        Some(LabelSource::Technique) => Some(Attribute::Technique),
+        Some(LabelSource::Player) => Some(Attribute::Player),
+    };
+    if args.dataset != Dataset::Folders {
+        ensure!(args.label_from != Some(LabelSource::Folder), "--label-from folder: leave --dataset out for that");
+        let found = importers::import(args.dataset, &args.dirs, attribute, args.group_by.as_ref())?;
+        if found.candidates.first().is_some_and(|c| c.source.1.is_empty()) {
+            super::remark(
+                "the licence of this dataset is not known here: write it into the manifest's column «licence»",
+            );
+        }
+        return Ok(found);
+    }
+    if let Some(attribute) = attribute {
+        bail!("--label-from {}: folders alone do not tell it: name a dataset that does (--dataset)", attribute.name());
+    }
     let table = match &args.labels {
         Some(path) => Table::load(path)?,
         None => Table::built_in()?,
@@ -75,24 +172,17 @@ pub fn run(args: Args) -> Result<()> {
         None => LabelFrom::Folder,
     };
     let default_group = if matches!(label_from, LabelFrom::Folder) { GroupBy::File } else { GroupBy::Table };
-    let group_by = args.group_by.as_ref().unwrap_or(&default_group);
-    let mut found = collect::collect(&args.dirs, &label_from, group_by)?;
-    if found.candidates.is_empty() {
-        report_skipped(&found);
-        bail!("no recording with a label was found in {}", shown(&args.dirs));
+    collect::collect(&args.dirs, &label_from, args.group_by.as_ref().unwrap_or(&default_group))
+}
+
+fn relabel(found: &mut Found, map: &LabelMap) -> Result<()> {
+    let applied = map.apply(&mut found.candidates);
+    for remark in &applied.remarks {
+        super::remark(remark);
     }
-    if let Some(candidate) = found.candidates.iter().find(|c| c.labels.iter().any(|l| l.contains(';'))) {
-        let path = candidate.path.display();
-        bail!("{path}: a class name can't hold a semicolon, which separates labels: rename it");
-    }
-    let (mut rows, presets) = decode_all(&mut found)?;
-    report_skipped(&found);
-    if rows.is_empty() {
-        bail!("none of the recordings in {} can be used", shown(&args.dirs));
-    }
-    deal_out(&mut rows, &presets, &args)?;
-    Manifest::write(&args.out, &rows)?;
-    summary(&args, &rows, &found)
+    ensure!(!found.candidates.is_empty(), "the label map drops the labels of all recordings");
+    found.outside += applied.left_out;
+    Ok(())
 }
 
 impl Args {
@@ -117,24 +207,32 @@ fn shown(dirs: &[PathBuf]) -> String {
     dirs.iter().map(|d| d.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
+/// Rows, and of each what its folder or dataset says of the split, and its fingerprint.
+type Decoded = (Vec<Row>, Vec<Option<Split>>, Vec<Option<Fingerprint>>);
+
+fn bar(doing: &'static str, length: usize) -> Result<ProgressBar> {
+    let style = ProgressStyle::with_template("{msg} {bar:40} {pos}/{len} {eta} left")?;
+    Ok(ProgressBar::new(length as u64).with_style(style).with_message(doing))
+}
+
 /// Decodes every candidate, in parallel; those that fail move to `found.skipped`.
-fn decode_all(found: &mut Found) -> Result<(Vec<Row>, Vec<Option<Split>>)> {
-    let bar = ProgressBar::new(found.candidates.len() as u64)
-        .with_style(ProgressStyle::with_template("decoding {bar:40} {pos}/{len} {eta} left")?);
+fn decode_all(found: &mut Found) -> Result<Decoded> {
+    let bar = bar("decoding", found.candidates.len())?;
     let decoded: Vec<_> = found
         .candidates
         .par_iter()
-        .map(|c| audio::decode(&c.path).map(|sound| (sound.duration_s(), sound.rate)))
+        .map(|c| audio::decode(&c.path).map(|sound| (sound.duration_s(), sound.rate, Fingerprint::of(&sound))))
         .inspect(|_| bar.inc(1))
         .collect();
     bar.finish_and_clear();
     let mut rows = Vec::new();
-    let mut presets = Vec::new();
+    let (mut presets, mut prints) = (Vec::new(), Vec::new());
     for (candidate, decoded) in std::mem::take(&mut found.candidates).into_iter().zip(decoded) {
         let Candidate { path, labels, known, group, split, source: (collection, licence) } = candidate;
         match decoded {
-            Ok((duration_s, sample_rate)) => {
+            Ok((duration_s, sample_rate, print)) => {
                 presets.push(split);
+                prints.push(print);
                 let split = split.unwrap_or(Split::Train);
                 rows.push(Row { path, labels, known, group, split, duration_s, sample_rate, collection, licence });
             }
@@ -145,89 +243,7 @@ fn decode_all(found: &mut Found) -> Result<(Vec<Row>, Vec<Option<Split>>)> {
             }
         }
     }
-    Ok((rows, presets))
-}
-
-/// Sets every row's split: as the folders say, where they do; else by ratio or fold.
-fn deal_out(rows: &mut [Row], presets: &[Option<Split>], args: &Args) -> Result<()> {
-    let preset = presets.iter().filter(|s| s.is_some()).count();
-    if preset == 0 {
-        return match (args.folds, args.fold) {
-            (Some(folds), Some(fold)) => deal_folds(rows, folds, fold, args),
-            _ => deal_ratios(rows, args),
-        };
-    }
-    ensure!(preset == rows.len(), "some folders name the splits and some do not: prepare them one by one");
-    ensure!(args.folds.is_none(), "the folders name the splits (train, val, test): --folds can't change them");
-    if !presets.contains(&Some(Split::Val)) {
-        let in_train: Vec<usize> = (0..rows.len()).filter(|r| presets[*r] == Some(Split::Train)).collect();
-        let parts = assign(rows, &in_train, &[1.0 - args.val_ratio, args.val_ratio], args.seed)?;
-        for (r, part) in in_train.into_iter().zip(parts) {
-            rows[r].split = [Split::Train, Split::Val][part];
-        }
-        super::remark(format_args!(
-            "there is no folder «val»: {} of «train» is taken for validation",
-            percent(args.val_ratio)
-        ));
-    }
-    let mut sides: BTreeMap<&str, Split> = BTreeMap::new();
-    for row in rows.iter() {
-        let side = *sides.entry(&row.group).or_insert(row.split);
-        ensure!(
-            side == row.split,
-            "the group «{}» lies in the folders «{}» and «{}»: figures would flatter; move its recordings into one of \
-             them, or group otherwise (--group-by)",
-            row.group,
-            side.name(),
-            row.split.name()
-        );
-    }
-    Ok(())
-}
-
-fn deal_ratios(rows: &mut [Row], args: &Args) -> Result<()> {
-    let all: Vec<usize> = (0..rows.len()).collect();
-    let weights = [1.0 - args.val_ratio - args.test_ratio, args.val_ratio, args.test_ratio];
-    for (r, part) in assign(rows, &all, &weights, args.seed)?.into_iter().enumerate() {
-        rows[r].split = Split::ALL[part];
-    }
-    Ok(())
-}
-
-fn deal_folds(rows: &mut [Row], folds: usize, fold: usize, args: &Args) -> Result<()> {
-    let all: Vec<usize> = (0..rows.len()).collect();
-    let fold_of = assign(rows, &all, &vec![1.0; folds], args.seed)?;
-    let rest: Vec<usize> = all.into_iter().filter(|r| fold_of[*r] != fold).collect();
-    let parts = assign(rows, &rest, &[1.0 - args.val_ratio, args.val_ratio], args.seed)?;
-    for row in rows.iter_mut() {
-        row.split = Split::Test;
-    }
-    for (r, part) in rest.into_iter().zip(parts) {
-        rows[r].split = [Split::Train, Split::Val][part];
-    }
-    Ok(())
-}
-
-/// The part of each of the chosen rows.
-fn assign(rows: &[Row], chosen: &[usize], weights: &[f64], seed: u64) -> Result<Vec<usize>> {
-    let mut groups: BTreeMap<&str, BTreeMap<String, usize>> = BTreeMap::new();
-    for r in chosen {
-        let classes = groups.entry(&rows[*r].group).or_default();
-        for label in &rows[*r].labels {
-            *classes.entry(label.clone()).or_default() += 1;
-        }
-    }
-    let groups: Vec<Group> =
-        groups.into_iter().map(|(name, classes)| Group { name: name.to_owned(), classes }).collect();
-    let parts = split::assign(&groups, weights, seed).map_err(|TooFew { class, groups, parts }| {
-        let plural = if groups == 1 { "" } else { "s" };
-        anyhow::anyhow!(
-            "the class «{class}» has {groups} independent group{plural} of recordings, but must stand in {parts} \
-             splits: record more of it, or take it out"
-        )
-    })?;
-    let part_of: BTreeMap<&str, usize> = groups.iter().map(|g| g.name.as_str()).zip(parts).collect();
-    Ok(chosen.iter().map(|r| part_of[rows[*r].group.as_str()]).collect())
+    Ok((rows, presets, prints))
 }
 
 /// Names every file that was left out, and why, on standard error.
@@ -238,10 +254,6 @@ fn report_skipped(found: &Found) {
     for (ending, n) in &found.other_files {
         super::remark(format_args!("skipped {n} files that are no recordings by their names ({ending})"));
     }
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.0} %", 100.0 * share)
 }
 
 /// One screen: what went into the manifest.
@@ -258,7 +270,7 @@ fn summary(args: &Args, rows: &[Row], found: &Found) -> Result<()> {
         groups.len()
     )?;
     writeln!(out, "{:24} {:>7} {:>7} {:>7} {:>7}", "class", "train", "val", "test", "groups")?;
-    for class in sorted_classes(rows.iter().flat_map(|r| r.labels.iter().map(String::as_str))) {
+    for class in sorted_classes(rows.iter().flat_map(Row::spoken_of)) {
         let of = |split| rows.iter().filter(|r| r.split == split && r.labels.contains(&class)).count();
         let groups: std::collections::BTreeSet<&str> =
             rows.iter().filter(|r| r.labels.contains(&class)).map(|r| r.group.as_str()).collect();
@@ -269,7 +281,7 @@ fn summary(args: &Args, rows: &[Row], found: &Found) -> Result<()> {
         writeln!(out, "{} recordings were skipped; each is named above with its reason", found.skipped.len())?;
     }
     if found.outside > 0 {
-        writeln!(out, "{} recordings are no part of this label set", found.outside)?;
+        writeln!(out, "{} recordings hold no label of this label set or map", found.outside)?;
     }
     if found.ungrouped > 0 {
         writeln!(out, "{} recordings have nothing to group by and stand alone", found.ungrouped)?;

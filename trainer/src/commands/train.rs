@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail, ensure};
 use tocco_models::{FrontendConfig, Task};
 
-use crate::augment::Strength;
+use crate::augment::{Choice, Config, Polyphony, Range, Voices};
 use crate::engine::Provider;
 use crate::export::{OrtCheck, export};
 use crate::manifest::Manifest;
@@ -73,6 +73,15 @@ pub struct Args {
     /// hear windows 1 of 21 ms]
     #[arg(long)]
     frames_per_step: Option<usize>,
+    /// How many notes sound together in a scene, each number equally often [default: 1, with --overlap now and then 2]
+    #[arg(long, value_name = "FROM..TO")]
+    polyphony: Option<Polyphony>,
+    /// Which notes sound together: any, or each from another range of frequencies [default: random]
+    #[arg(long, value_enum)]
+    choice: Option<Choice>,
+    /// What augmentation does, as a TOML file; the options below go before it [default: as the shipped models]
+    #[arg(long, value_name = "FILE")]
+    augment: Option<PathBuf>,
     /// Most semitones that a note is shifted in training [default: 4, for instruments 3]
     #[arg(long)]
     semitones: Option<f32>,
@@ -124,6 +133,21 @@ pub fn run(args: Args) -> Result<()> {
     Ok(())
 }
 
+/// The file's augmentation or the usual one, with what the command line says beside it.
+fn augmentation(args: &Args, usual: Config) -> Result<Config> {
+    let mut config = args.augment.as_deref().map_or(Ok(usual), Config::read)?;
+    if let Some(semitones) = args.semitones {
+        config.pitch_shift.semitones = Range(-semitones, semitones);
+    }
+    if let Some(db) = args.tone_db {
+        config.tone_colour.db = db;
+    }
+    if let Some(chance) = args.room {
+        config.room.chance = chance;
+    }
+    Ok(config)
+}
+
 fn options(args: &Args) -> Result<Options> {
     let task = match args.task {
         TaskName::Technique => Task::Technique,
@@ -147,12 +171,12 @@ fn options(args: &Args) -> Result<Options> {
         own_heads: args.own_heads || usual.own_heads,
         windows_per_scene: args.windows_per_scene.unwrap_or(usual.windows_per_scene),
         frontend: FrontendConfig { mels: args.mels.unwrap_or(usual.frontend.mels), ..usual.frontend },
-        strength: Strength {
-            semitones: args.semitones.unwrap_or(usual.strength.semitones),
-            tone_db: args.tone_db.unwrap_or(usual.strength.tone_db),
-            room: args.room.unwrap_or(usual.strength.room),
-            ..usual.strength
+        voices: Voices {
+            polyphony: args.polyphony.unwrap_or(usual.voices.polyphony),
+            choice: args.choice.unwrap_or(usual.voices.choice),
+            ..usual.voices
         },
+        augmentation: augmentation(args, usual.augmentation)?,
     };
     check(&options)?;
     Ok(options)
@@ -212,12 +236,12 @@ fn check(options: &Options) -> Result<()> {
     let ranges = [
         ("--stay", options.stay, 0.0, 1.0),
         ("--overlap", options.overlap, 0.0, 1.0),
-        ("--room", options.strength.room, 0.0, 1.0),
+        ("--room", options.augmentation.room.chance, 0.0, 1.0),
         ("--label-smoothing", options.label_smoothing, 0.0, 0.5),
         ("--balance", options.balance, 0.0, 1.0),
         ("--scene-s", options.scene_s, 0.5, 20.0),
-        ("--semitones", options.strength.semitones, 0.0, 12.0),
-        ("--tone-db", options.strength.tone_db, 0.0, 40.0),
+        ("--semitones", options.augmentation.pitch_shift.semitones.1, 0.0, 12.0),
+        ("--tone-db", options.augmentation.tone_colour.db, 0.0, 40.0),
     ];
     if let Some((name, value, low, high)) = ranges.iter().find(|(_, value, low, high)| !(*low..=*high).contains(value))
     {

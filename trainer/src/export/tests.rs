@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::augment::Strength;
+use crate::augment::{Config, Voices};
 use crate::ensemble::{Member, merged};
 use crate::net::{AstShape, CbamShape, ConvShape, GruShape, MsCrnnShape, OnSummary, Shape, SummaryShape, TcnShape};
 use crate::train::Options;
@@ -45,7 +45,8 @@ fn settings(frames_per_step: usize, shape: Shape, task: Task) -> Settings {
             own_heads: false,
             windows_per_scene: 1,
             frontend,
-            strength: Strength::default(),
+            voices: Voices::default(),
+            augmentation: Config::default(),
         },
     }
 }

@@ -150,20 +150,14 @@ fn assemble(settings: &Settings, scenes: &[Scene], seeds: &[u64]) -> Batch {
         match options.shape.hearing() {
             Hearing::Stream => {
                 batch.frames.extend_from_slice(&scene.frames);
-                for (&target, &known) in scene.targets.iter().zip(&scene.known) {
-                    push_target(&mut batch, target, known, none, options.label_smoothing);
+                for frame in 0..scene.targets.len() {
+                    push_frame(&mut batch, scene, frame, none, options.label_smoothing);
                 }
             }
             Hearing::Window { frames } => {
                 for end in window_ends(scene, frames, options.windows_per_scene, seed) {
                     batch.frames.extend_from_slice(&scene.frames[(end - frames) * inputs..end * inputs]);
-                    push_target(
-                        &mut batch,
-                        scene.targets[end - 1],
-                        scene.known[end - 1],
-                        none,
-                        options.label_smoothing,
-                    );
+                    push_frame(&mut batch, scene, end - 1, none, options.label_smoothing);
                 }
             }
         }
@@ -187,8 +181,20 @@ fn window_ends(scene: &Scene, frames: usize, count: usize, seed: u64) -> Vec<usi
         .collect()
 }
 
-fn push_target(batch: &mut Batch, target: FrameTarget, known: u128, none: Option<usize>, smoothing: f32) {
-    let sounding = match target {
+/// What is asked in a frame of a scene.
+fn push_frame(batch: &mut Batch, scene: &Scene, frame: usize, none: Option<usize>, smoothing: f32) {
+    let target = scene.targets[frame];
+    let parts = match &scene.mixed {
+        None => [(target, 1.0), (target, 0.0)],
+        Some(mixed) => [(mixed.first[frame], mixed.share), (mixed.second[frame], 1.0 - mixed.share)],
+    };
+    push_target(batch, target, scene.known[frame], none);
+    push_distribution(batch, parts, none, smoothing);
+}
+
+/// The classes that a target asks for.
+fn asked(target: FrameTarget, none: Option<usize>) -> u128 {
+    match target {
         FrameTarget::Unclear => 0,
         FrameTarget::Silence => none.map_or(0, |n| 1_u128 << n),
         // A noise beside a note is still that note.
@@ -196,17 +202,26 @@ fn push_target(batch: &mut Batch, target: FrameTarget, known: u128, none: Option
             0 => set,
             notes => notes,
         },
-    };
-    let one = sounding.count_ones() == 1;
+    }
+}
+
+fn push_target(batch: &mut Batch, target: FrameTarget, known: u128, none: Option<usize>) {
+    let sounding = asked(target, none);
     for class in 0..batch.classes {
-        let sounds = sounding >> class & 1 == 1;
-        batch.targets.push(f32::from(u8::from(sounds)));
-        let share = if sounds { 1.0 - smoothing } else { 0.0 };
-        batch.distribution.push(share + smoothing / batch.classes as f32);
+        batch.targets.push(f32::from(u8::from(sounding >> class & 1 == 1)));
         let counts = target != FrameTarget::Unclear && known >> class & 1 == 1;
         batch.known.push(f32::from(u8::from(counts)));
     }
-    batch.one_of.push(f32::from(u8::from(one)));
+}
+
+/// One class, or where scenes were mixed one of each, by their shares.
+fn push_distribution(batch: &mut Batch, parts: [(FrameTarget, f32); 2], none: Option<usize>, smoothing: f32) {
+    let sets = parts.map(|(target, share)| (asked(target, none), share));
+    for class in 0..batch.classes {
+        let share: f32 = sets.iter().filter(|(set, _)| set >> class & 1 == 1).map(|(_, share)| share).sum();
+        batch.distribution.push(share * (1.0 - smoothing) + smoothing / batch.classes as f32);
+    }
+    batch.one_of.push(f32::from(u8::from(sets.iter().all(|(set, _)| set.count_ones() == 1))));
 }
 
 /// Each mel band to mean 0 and deviation 1.

@@ -82,7 +82,8 @@ fn clip(row: &Row, classes: &[String]) -> Result<Clip> {
     let samples = resample_all(&sound.samples[..sound.samples.len().min(most)], rate, f64::from(SAMPLE_RATE))?;
     // Groups are named collection/instrument/pitch or the like: all but the last part says which instrument it is.
     let kind = row.group.rsplit_once('/').map_or("", |(kind, _)| kind);
-    match Clip::single(samples, class, kind) {
+    let known = (0..classes.len()).filter(|c| row.sounds(&classes[*c]).is_some()).fold(0, |set, c| set | 1 << c);
+    match Clip::new(samples, 1 << class, known, kind) {
         Some(clip) => Ok(clip),
         None => bail!("{at}: the recording is silent"),
     }

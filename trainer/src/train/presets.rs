@@ -3,7 +3,7 @@
 use tocco_models::{FrontendConfig, Task};
 
 use super::{Options, SAMPLE_RATE};
-use crate::augment::Strength;
+use crate::augment::{Config, Range, Voices};
 use crate::net::{AstShape, CbamShape, ConvShape, GruShape, MsCrnnShape, OnSummary, Shape, SummaryShape, TcnShape};
 
 /// The networks by the names that `--net` takes.
@@ -113,7 +113,8 @@ fn task_options(task: Task) -> Options {
         own_heads: false,
         windows_per_scene: 8,
         frontend: FrontendConfig::default(),
-        strength: Strength::default(),
+        voices: Voices::default(),
+        augmentation: Config::default(),
     };
     match task {
         Task::Technique => technique,
@@ -129,10 +130,18 @@ fn task_options(task: Task) -> Options {
                 memory_frames: 50.0,
             }),
             frontend: FrontendConfig { mels: 80, ..FrontendConfig::default() },
-            strength: Strength { semitones: 3.0, tone_db: 7.0, room: 0.35, ..Strength::default() },
+            augmentation: instruments(),
             ..technique
         },
     }
+}
+
+fn instruments() -> Config {
+    let mut config = Config::default();
+    config.pitch_shift.semitones = Range(-3.0, 3.0);
+    config.tone_colour.db = 7.0;
+    config.room.chance = 0.35;
+    config
 }
 
 /// Frames of 21.3 ms with 128 bands, as the published networks were made for; with three resolutions, windows of 85, 43

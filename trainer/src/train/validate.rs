@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
-use tocco_models::{LogMel, NONE, Task};
+use tocco_models::{LogMel, NONE};
 
 use super::SAMPLE_RATE;
 use super::batches::normalise;
 use super::corpus::Corpus;
 use super::run::{Figures, Run, Settings};
 use crate::augment::Clip;
+use crate::metrics::{self, Logits};
 use crate::net::{Hearing, Net, values};
 
 /// Frames of a recording that are heard at most.
@@ -238,33 +239,10 @@ fn score(heard: &[Heard], settings: &Settings) -> Score {
     }
 }
 
-/// The temperature under which the frames' truth is least surprising. Held within bounds: a validation set without
-/// one error would ask for boundless confidence.
+/// The temperature under which the frames' truth is least surprising.
 fn temperature(heard: &[Heard], settings: &Settings) -> f32 {
-    const STEPS: u8 = 40;
-    let surprise = |t: f64| -> f64 { heard.iter().map(|file| file_surprise(file, settings, t)).sum::<f64>() };
-    let candidates = (0..=STEPS).map(|i| 0.7 * (3.0_f64 / 0.7).powf(f64::from(i) / f64::from(STEPS)));
-    let best = candidates.min_by(|a, b| surprise(*a).total_cmp(&surprise(*b)));
-    #[expect(clippy::cast_possible_truncation, reason = "a number between 0.7 and 3")]
-    best.map_or(1.0, |t| t as f32)
-}
-
-/// Mean negative log-likelihood of a recording's frames at a temperature.
-fn file_surprise(file: &Heard, settings: &Settings, t: f64) -> f64 {
-    let classes = settings.classes.len();
-    let frames = (file.logits.len() / classes).max(1) as f64;
-    let total: f64 = file
-        .logits
-        .chunks_exact(classes)
-        .map(|frame| match settings.options.task {
-            Task::Technique => log_sum_exp(frame, t) - f64::from(frame[file.class]) / t,
-            Task::Instruments => (0..classes)
-                .map(|c| {
-                    let x = f64::from(frame[c]) / t;
-                    (if c == file.class { -x } else { x }).max(0.0) + (-x.abs()).exp().ln_1p()
-                })
-                .sum(),
-        })
-        .sum();
-    total / frames
+    let truth = |class| (0..settings.classes.len()).map(|c| Some(c == class)).collect();
+    let logits: Vec<Logits> =
+        heard.iter().map(|file| Logits { values: file.logits.clone(), truth: truth(file.class) }).collect();
+    metrics::temperature(settings.options.task, &logits, &metrics::TEMPERATURES)
 }

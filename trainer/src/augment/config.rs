@@ -1,0 +1,493 @@
+//! What augmentation does, how often and how far: a table an effect, as a TOML file holds it.
+//!
+//! Every table has a `chance` from 0 (never) to 1 (always). Ranges are `[from, to]`. The usual values are those that
+//! the shipped models were trained with; what they leave out has chance 0.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use anyhow::{Context, Result, bail, ensure};
+use rand::Rng;
+use rand::rngs::StdRng;
+use serde::{Deserialize, Serialize};
+
+use super::codec::Codec;
+
+/// From and to: `[from, to]` in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Range(pub f32, pub f32);
+
+impl Range {
+    /// Any number of the range, all equally often.
+    pub(crate) fn draw(self, rng: &mut StdRng) -> f32 {
+        if self.0 < self.1 { rng.random_range(self.0..=self.1) } else { self.0 }
+    }
+
+    /// Any number of a range above 0, all ratios equally often.
+    pub(super) fn draw_ratio(self, rng: &mut StdRng) -> f32 {
+        self.0 * (self.1 / self.0).powf(rng.random::<f32>())
+    }
+}
+
+impl FromStr for Range {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        let (from, to) = word.split_once("..").unwrap_or((word, word));
+        match (from.trim().parse::<f32>(), to.trim().parse::<f32>()) {
+            (Ok(from), Ok(to)) if from.is_finite() && to.is_finite() && from <= to => Ok(Self(from, to)),
+            _ => Err(format!("«{word}» is no range: write two numbers, the smaller first: -12..0")),
+        }
+    }
+}
+
+/// Whether something of this chance happens. What never or always happens draws no number, so that an effect that is
+/// off leaves all others as they are.
+pub(super) fn happens(chance: f32, rng: &mut StdRng) -> bool {
+    chance >= 1.0 || (chance > 0.0 && rng.random_bool(f64::from(chance)))
+}
+
+/// What stays when the pitch of a note changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Keep {
+    /// Nothing: the recording is played faster or slower.
+    Nothing,
+    /// Its length and course in time.
+    Time,
+    /// Its length, and the tone colour that the instrument's body or the mouth gives.
+    Formants,
+}
+
+/// What a sound may be heard through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Microphone {
+    /// Any microphone of the better kind.
+    Random,
+    /// One that is built into a laptop.
+    Laptop,
+    /// A telephone.
+    Phone,
+}
+
+macro_rules! tables {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ty = $usual:expr,)* })*) => { $(
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct $name { $($(#[$field_doc])* pub $field: $kind,)* }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($field: $usual,)* }
+            }
+        }
+    )* };
+}
+
+tables! {
+    /// Another pitch for each note.
+    PitchShift {
+        /// How often.
+        chance: f32 = 1.0,
+        /// How far, in semitones.
+        semitones: Range = Range(-4.0, 4.0),
+        /// Chance that a note goes up to three times as far upwards.
+        far_chance: f32 = 0.05,
+        /// What stays.
+        keep: Keep = Keep::Nothing,
+    }
+    /// A note out of tune.
+    Detune {
+        /// How often.
+        chance: f32 = 0.0,
+        /// How far, in hundredths of a semitone.
+        cents: Range = Range(-30.0, 30.0),
+    }
+    /// A longer or shorter note of the same pitch.
+    TimeStretch {
+        /// How often.
+        chance: f32 = 0.0,
+        /// New length over the old one.
+        factor: Range = Range(0.8, 1.25),
+    }
+    /// A note (in a file: the whole sound) a little earlier or later.
+    TimeShift {
+        /// How often.
+        chance: f32 = 0.0,
+        /// How much later, in seconds.
+        seconds: Range = Range(-0.1, 0.1),
+    }
+    /// A note by a section: several players, not quite together and not quite in tune.
+    Section {
+        /// How often.
+        chance: f32 = 0.12,
+    }
+    /// A note that swells or dies away beside its own course.
+    Swell {
+        /// How often.
+        chance: f32 = 1.0,
+        /// How much, in dB a second.
+        db_per_s: Range = Range(-12.0, 12.0),
+    }
+    /// Another instrument of the kind: two shelves and two bells.
+    ToneColour {
+        /// How often.
+        chance: f32 = 1.0,
+        /// Most dB up or down in each band.
+        db: f32 = 9.0,
+    }
+    /// A straight slope over the whole spectrum.
+    Tilt {
+        /// How often.
+        chance: f32 = 0.0,
+        /// How steep, in dB an octave around 1 kHz.
+        db_per_octave: Range = Range(-2.0, 2.0),
+    }
+    /// Lows taken away, 12 dB an octave.
+    HighPass {
+        /// How often.
+        chance: f32 = 0.0,
+        /// Where, in Hz.
+        hz: Range = Range(30.0, 300.0),
+    }
+    /// Highs taken away, 12 dB an octave.
+    LowPass {
+        /// How often.
+        chance: f32 = 0.0,
+        /// Where, in Hz.
+        hz: Range = Range(2_000.0, 10_000.0),
+    }
+    /// What the air swallows on the way (ISO 9613-1).
+    Air {
+        /// How often.
+        chance: f32 = 0.0,
+        /// The way, in metres.
+        metres: Range = Range(1.0, 40.0),
+        /// Temperature, in degrees Celsius.
+        celsius: Range = Range(10.0, 30.0),
+        /// Relative humidity, in percent.
+        humidity: Range = Range(20.0, 80.0),
+    }
+    /// A made-up room.
+    Room {
+        /// How often.
+        chance: f32 = 0.4,
+        /// Time until the room has died away by 60 dB, in seconds; at most 1.2.
+        rt60_s: Range = Range(0.12, 1.2),
+        /// Level of the room against the direct sound, in dB.
+        wet_db: Range = Range(-24.0, -3.0),
+    }
+    /// A recorded room: one of the impulse responses in a folder.
+    RecordedRoom {
+        /// How often.
+        chance: f32 = 0.0,
+        /// Where the impulse responses lie.
+        folder: PathBuf = PathBuf::new(),
+    }
+    /// The response of a microphone.
+    MicrophoneColour {
+        /// How often.
+        chance: f32 = 0.0,
+        /// Which, all equally often.
+        kinds: Vec<Microphone> = vec![Microphone::Random, Microphone::Laptop, Microphone::Phone],
+        /// Typical dB up or down between its roll-offs.
+        ripple_db: f32 = 3.0,
+    }
+    /// The level of the whole sound.
+    Gain {
+        /// How often.
+        chance: f32 = 1.0,
+        /// Its peak, in dBFS.
+        peak_dbfs: Range = Range(-34.0, 0.0),
+    }
+    /// How often each kind of noise is drawn against the others.
+    NoiseShares {
+        /// White to brown, any colour between.
+        coloured: u32 = 7,
+        /// Mains hum of 50 or 60 Hz with its harmonics.
+        hum: u32 = 2,
+        /// Clicks, as of fingers on wood.
+        clicks: u32 = 1,
+        /// White.
+        white: u32 = 0,
+        /// Pink: 3 dB less an octave.
+        pink: u32 = 0,
+    }
+    /// Added noise.
+    Noise {
+        /// How often.
+        chance: f32 = 0.6,
+        /// How far its level is under the peak of the sound, in dB.
+        under_db: Range = Range(35.0, 75.0),
+        /// Which noise.
+        shares: NoiseShares = NoiseShares::default(),
+    }
+    /// Recorded backgrounds: any stretch of any recording in a folder.
+    Backgrounds {
+        /// How often.
+        chance: f32 = 0.0,
+        /// Where the recordings lie.
+        folder: PathBuf = PathBuf::new(),
+        /// How far their level is under the peak of the sound, in dB.
+        under_db: Range = Range(20.0, 50.0),
+    }
+    /// An overdriven input.
+    Clipping {
+        /// How often.
+        chance: f32 = 0.0,
+        /// How far the peak would pass what the input can take, in dB.
+        over_db: Range = Range(1.0, 15.0),
+        /// Chance that it bends softly instead of cutting off.
+        soft: f32 = 0.5,
+    }
+    /// Fewer bits a sample.
+    BitCrush {
+        /// How often.
+        chance: f32 = 0.0,
+        /// How many bits are left.
+        bits: Range = Range(6.0, 12.0),
+    }
+    /// A lower sample rate, with all that folds back from above half of it.
+    Decimation {
+        /// How often.
+        chance: f32 = 0.0,
+        /// The rate, in Hz.
+        hz: Range = Range(6_000.0, 16_000.0),
+    }
+    /// A round trip through a lossy coder (only in a program that was built with the feature `codecs`).
+    LossyCoding {
+        /// How often.
+        chance: f32 = 0.0,
+        /// Which coders, all equally often.
+        kinds: Vec<Codec> = vec![Codec::Mp3, Codec::Opus],
+        /// Bit rate, in 1000 bits a second.
+        kbits: Range = Range(24.0, 128.0),
+    }
+    /// The wave turned upside down.
+    Polarity {
+        /// How often.
+        chance: f32 = 0.0,
+    }
+    /// The noise floor of the converter.
+    Floor {
+        /// How often.
+        chance: f32 = 1.0,
+        /// Its level, in dBFS.
+        dbfs: Range = Range(-110.0, -80.0),
+    }
+    /// Bands of the log-mel frames blanked (SpecAugment, Park and others 2019).
+    BandMask {
+        /// How often.
+        chance: f32 = 0.3,
+        /// How many bands of them.
+        count: u32 = 1,
+        /// Width of the widest, as a share of all mel bands.
+        widest: f32 = 0.125,
+    }
+    /// Moments of the log-mel frames blanked (SpecAugment).
+    TimeMask {
+        /// How often.
+        chance: f32 = 0.0,
+        /// How many.
+        count: u32 = 1,
+        /// The longest, in seconds.
+        longest_s: f32 = 0.1,
+    }
+    /// Two scenes in one (mixup, Zhang and others 2018).
+    Mixup {
+        /// How often.
+        chance: f32 = 0.0,
+        /// Near 0 one of the two is nearly alone, 1 makes every share equally likely.
+        alpha: f32 = 0.4,
+    }
+    /// Everything that augmentation does, from the note to the frames.
+    Config {
+        /// Another pitch for each note.
+        pitch_shift: PitchShift = PitchShift::default(),
+        /// Notes out of tune.
+        detune: Detune = Detune::default(),
+        /// Longer and shorter notes.
+        time_stretch: TimeStretch = TimeStretch::default(),
+        /// Notes earlier or later.
+        time_shift: TimeShift = TimeShift::default(),
+        /// Several players.
+        section: Section = Section::default(),
+        /// Notes that swell or die away.
+        swell: Swell = Swell::default(),
+        /// Shelves and bells.
+        tone_colour: ToneColour = ToneColour::default(),
+        /// A slope over the spectrum.
+        tilt: Tilt = Tilt::default(),
+        /// Lows taken away.
+        high_pass: HighPass = HighPass::default(),
+        /// Highs taken away.
+        low_pass: LowPass = LowPass::default(),
+        /// What the air swallows.
+        air: Air = Air::default(),
+        /// A made-up room.
+        room: Room = Room::default(),
+        /// A recorded room.
+        recorded_room: RecordedRoom = RecordedRoom::default(),
+        /// The response of a microphone.
+        microphone: MicrophoneColour = MicrophoneColour::default(),
+        /// The level.
+        gain: Gain = Gain::default(),
+        /// Added noise.
+        noise: Noise = Noise::default(),
+        /// Recorded backgrounds.
+        backgrounds: Backgrounds = Backgrounds::default(),
+        /// An overdriven input.
+        clipping: Clipping = Clipping::default(),
+        /// Fewer bits.
+        bit_crush: BitCrush = BitCrush::default(),
+        /// A lower sample rate.
+        decimation: Decimation = Decimation::default(),
+        /// A lossy coder.
+        lossy_coding: LossyCoding = LossyCoding::default(),
+        /// The wave upside down.
+        polarity: Polarity = Polarity::default(),
+        /// The converter's noise floor.
+        floor: Floor = Floor::default(),
+        /// Blanked bands.
+        band_mask: BandMask = BandMask::default(),
+        /// Blanked moments.
+        time_mask: TimeMask = TimeMask::default(),
+        /// Two scenes in one.
+        mixup: Mixup = Mixup::default(),
+    }
+}
+
+impl Config {
+    /// Nothing at all: the starting point for a single effect.
+    #[must_use]
+    pub fn off() -> Self {
+        let mut config = Self::default();
+        config.chances().into_iter().for_each(|(_, chance)| *chance = 0.0);
+        config.pitch_shift.far_chance = 0.0;
+        config
+    }
+
+    /// Reads a TOML file; what it leaves out is as usual.
+    ///
+    /// # Errors
+    /// The file can't be read, holds an unknown key or a value outside of its range. The sentence names it.
+    pub fn read(path: &Path) -> Result<Self> {
+        let at = path.display();
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("{at}: the augmentation file can't be read"))?;
+        let config: Self =
+            toml::from_str(&text).map_err(|e| anyhow::anyhow!("{at}: the augmentation can't be understood: {e}"))?;
+        config.check().with_context(|| at.to_string())?;
+        Ok(config)
+    }
+
+    /// Whether every value makes sense.
+    ///
+    /// # Errors
+    /// The sentence names the key.
+    pub fn check(&self) -> Result<()> {
+        for (name, chance) in self.clone().chances() {
+            ensure!((0.0..=1.0).contains(chance), "{name}.chance is {chance}: it must lie between 0 and 1");
+        }
+        for (name, value, low, high) in self.numbers() {
+            ensure!((low..=high).contains(&value), "{name} is {value}: it must lie between {low} and {high}");
+        }
+        for (name, Range(from, to), low, high) in self.ranges() {
+            ensure!(from <= to, "{name} is [{from}, {to}]: the first must not be above the second");
+            ensure!(from >= low && to <= high, "{name} is [{from}, {to}]: it must lie between {low} and {high}");
+        }
+        let shares = &self.noise.shares;
+        let shares = [shares.coloured, shares.hum, shares.clicks, shares.white, shares.pink];
+        ensure!(shares.iter().all(|s| *s <= 1000), "noise.shares go from 0 to 1000");
+        ensure!(shares.iter().any(|s| *s > 0), "noise.shares are all 0: which noise shall it be?");
+        ensure!(!self.microphone.kinds.is_empty(), "microphone.kinds is empty: set microphone.chance to 0 instead");
+        ensure!(
+            !self.lossy_coding.kinds.is_empty(),
+            "lossy_coding.kinds is empty: set lossy_coding.chance to 0 instead"
+        );
+        if self.lossy_coding.chance > 0.0 && !Codec::BUILT_IN {
+            bail!(
+                "lossy_coding.chance is {}, but this program was built without the coders: build it with `--features \
+                 codecs`, or set it to 0",
+                self.lossy_coding.chance
+            );
+        }
+        Ok(())
+    }
+
+    /// The tables and their chances, in the order in which they are declared.
+    fn chances(&mut self) -> [(&'static str, &mut f32); 26] {
+        macro_rules! all {
+            ($($table:ident),*) => { [$((stringify!($table), &mut self.$table.chance)),*] };
+        }
+        all!(
+            pitch_shift,
+            detune,
+            time_stretch,
+            time_shift,
+            section,
+            swell,
+            tone_colour,
+            tilt,
+            high_pass,
+            low_pass,
+            air,
+            room,
+            recorded_room,
+            microphone,
+            gain,
+            noise,
+            backgrounds,
+            clipping,
+            bit_crush,
+            decimation,
+            lossy_coding,
+            polarity,
+            floor,
+            band_mask,
+            time_mask,
+            mixup
+        )
+    }
+
+    fn numbers(&self) -> [(&'static str, f32, f32, f32); 8] {
+        [
+            ("pitch_shift.far_chance", self.pitch_shift.far_chance, 0.0, 1.0),
+            ("tone_colour.db", self.tone_colour.db, 0.0, 40.0),
+            ("microphone.ripple_db", self.microphone.ripple_db, 0.0, 20.0),
+            ("clipping.soft", self.clipping.soft, 0.0, 1.0),
+            ("band_mask.widest", self.band_mask.widest, 0.0, 0.9),
+            ("time_mask.longest_s", self.time_mask.longest_s, 0.0, 10.0),
+            ("mixup.alpha", self.mixup.alpha, 0.01, 1.0),
+            ("band_mask.count and time_mask.count", self.band_mask.count.max(self.time_mask.count) as f32, 1.0, 20.0),
+        ]
+    }
+
+    fn ranges(&self) -> [(&'static str, Range, f32, f32); 21] {
+        [
+            ("pitch_shift.semitones", self.pitch_shift.semitones, -24.0, 24.0),
+            ("detune.cents", self.detune.cents, -100.0, 100.0),
+            ("time_stretch.factor", self.time_stretch.factor, 0.25, 4.0),
+            ("time_shift.seconds", self.time_shift.seconds, -60.0, 60.0),
+            ("swell.db_per_s", self.swell.db_per_s, -60.0, 60.0),
+            ("tilt.db_per_octave", self.tilt.db_per_octave, -6.0, 6.0),
+            ("high_pass.hz", self.high_pass.hz, 1.0, 20_000.0),
+            ("low_pass.hz", self.low_pass.hz, 100.0, 24_000.0),
+            ("air.metres", self.air.metres, 0.0, 1_000.0),
+            ("air.celsius", self.air.celsius, -20.0, 50.0),
+            ("air.humidity", self.air.humidity, 1.0, 100.0),
+            ("room.rt60_s", self.room.rt60_s, 0.03, 1.2),
+            ("room.wet_db", self.room.wet_db, -80.0, 20.0),
+            ("gain.peak_dbfs", self.gain.peak_dbfs, -80.0, 0.0),
+            ("noise.under_db", self.noise.under_db, 0.0, 120.0),
+            ("backgrounds.under_db", self.backgrounds.under_db, -20.0, 120.0),
+            ("clipping.over_db", self.clipping.over_db, 0.0, 40.0),
+            ("bit_crush.bits", self.bit_crush.bits, 1.0, 16.0),
+            ("decimation.hz", self.decimation.hz, 500.0, 192_000.0),
+            ("lossy_coding.kbits", self.lossy_coding.kbits, 8.0, 320.0),
+            ("floor.dbfs", self.floor.dbfs, -160.0, -20.0),
+        ]
+    }
+}

@@ -1,0 +1,237 @@
+//! Whether a probability means what it says: reliability, expected calibration error, likelihood, and the temperature
+//! that mends them.
+//!
+//! Expected calibration error and temperature scaling are those of Guo, Pleiss, Sun and Weinberger, «On Calibration of
+//! Modern Neural Networks» (2017), with 15 bins of equal width.
+
+use std::ops::RangeInclusive;
+
+use serde::Serialize;
+use tocco_models::Task;
+
+use super::{argmax, mean, ratio};
+
+const BINS: usize = 15;
+/// Temperatures that are believed. A validation set without one error would ask for boundless confidence.
+pub const TEMPERATURES: RangeInclusive<f64> = 0.7..=3.0;
+/// No probability counts as smaller: one wrong certainty would be an infinite surprise. What 32-bit floats beside 1 keep
+/// apart.
+const LEAST: f64 = 1e-7;
+
+/// Where probabilities lay between two edges of the reliability diagram.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct Bin {
+    /// How many.
+    pub count: u64,
+    /// Their mean.
+    pub confidence: f64,
+    /// The share of them that was right.
+    pub right: f64,
+}
+
+/// What came out for one model.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Calibration {
+    /// How many answers were counted.
+    pub count: u64,
+    /// Expected calibration error of what the model decides for: the most probable class, or (any number at a time) every
+    /// class from 0.5 on.
+    pub expected_calibration_error: f64,
+    /// Mean of the classes' errors below.
+    pub class_mean: f64,
+    /// Expected calibration error of each class's probability, absence included, in the model's order; none where nothing
+    /// is known of the class.
+    pub classes: Vec<Option<f64>>,
+    /// Mean negative logarithm of the probability that the truth was given, in nats: an answer, or (any number at a
+    /// time) a class of an answer.
+    pub negative_log_likelihood: f64,
+    /// Mean squared distance from the truth, summed over the classes (one at a time) or for each of them (any number).
+    pub brier: f64,
+    /// The reliability diagram of what the model decides for: 15 bins from 0 to 1.
+    pub bins: Vec<Bin>,
+}
+
+/// Sums that make up one bin.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sum {
+    count: u64,
+    confidence: f64,
+    right: f64,
+}
+
+type Diagram = [Sum; BINS];
+
+/// Collects probabilities and truths.
+#[derive(Debug, Clone)]
+pub struct Reliability {
+    task: Task,
+    decided: Diagram,
+    classes: Vec<Diagram>,
+    count: u64,
+    /// What the means below are over.
+    terms: u64,
+    surprise: f64,
+    squares: f64,
+}
+
+impl Reliability {
+    /// Nothing collected yet.
+    #[must_use]
+    pub fn new(task: Task, classes: usize) -> Self {
+        let empty = Diagram::default();
+        Self { task, decided: empty, classes: vec![empty; classes], count: 0, terms: 0, surprise: 0.0, squares: 0.0 }
+    }
+
+    /// Takes one answer: a probability a class and whether it is there. With one class at a time, an answer without a
+    /// known truth counts for nothing.
+    pub fn add(&mut self, probabilities: &[f32], truth: &[Option<bool>]) {
+        let known = probabilities.iter().zip(truth).enumerate();
+        let known = known.filter_map(|(c, (p, t))| Some((c, f64::from(*p), (*t)?)));
+        match self.task {
+            Task::Technique => {
+                let Some(right) = truth.iter().position(|t| *t == Some(true)) else { return };
+                let best = argmax(probabilities);
+                take(&mut self.decided, f64::from(probabilities[best]), best == right);
+                self.surprise -= f64::from(probabilities[right]).max(LEAST).ln();
+                self.terms += 1;
+                for (c, p, there) in known {
+                    take(&mut self.classes[c], p, there);
+                    self.squares += square(p, there);
+                }
+            }
+            Task::Instruments => {
+                for (c, p, there) in known {
+                    take(&mut self.classes[c], p, there);
+                    if p >= 0.5 {
+                        take(&mut self.decided, p, there);
+                    }
+                    self.surprise -= (if there { p } else { 1.0 - p }).max(LEAST).ln();
+                    self.squares += square(p, there);
+                    self.terms += 1;
+                }
+            }
+        }
+        self.count += 1;
+    }
+
+    /// Takes what another one collected.
+    pub fn merge(&mut self, other: &Self) {
+        let add = |into: &mut Diagram, from: &Diagram| {
+            for (a, b) in into.iter_mut().zip(from) {
+                *a =
+                    Sum { count: a.count + b.count, confidence: a.confidence + b.confidence, right: a.right + b.right };
+            }
+        };
+        add(&mut self.decided, &other.decided);
+        self.classes.iter_mut().zip(&other.classes).for_each(|(a, b)| add(a, b));
+        self.count += other.count;
+        self.terms += other.terms;
+        self.surprise += other.surprise;
+        self.squares += other.squares;
+    }
+
+    /// The figures; `None` where nothing was collected.
+    #[must_use]
+    pub fn figures(&self) -> Option<Calibration> {
+        let classes: Vec<Option<f64>> = self.classes.iter().map(error).collect();
+        let terms = self.terms as f64;
+        let bin = |sum: &Sum| Bin {
+            count: sum.count,
+            confidence: ratio(sum.confidence, sum.count as f64),
+            right: ratio(sum.right, sum.count as f64),
+        };
+        (self.terms > 0).then(|| Calibration {
+            count: self.count,
+            expected_calibration_error: error(&self.decided).unwrap_or(0.0),
+            class_mean: mean(classes.iter().flatten().copied()).unwrap_or(0.0),
+            classes,
+            negative_log_likelihood: self.surprise / terms,
+            brier: self.squares / terms,
+            bins: self.decided.iter().map(bin).collect(),
+        })
+    }
+}
+
+fn take(diagram: &mut Diagram, p: f64, right: bool) {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a bin from 0 to 14")]
+    let bin = ((p * BINS as f64) as usize).min(BINS - 1);
+    diagram[bin].count += 1;
+    diagram[bin].confidence += p;
+    diagram[bin].right += f64::from(u8::from(right));
+}
+
+fn square(p: f64, there: bool) -> f64 {
+    (p - f64::from(u8::from(there))).powi(2)
+}
+
+/// Mean distance of confidence and share of right ones, each bin weighing what it holds.
+fn error(diagram: &Diagram) -> Option<f64> {
+    let count: u64 = diagram.iter().map(|b| b.count).sum();
+    let apart: f64 = diagram.iter().map(|b| (b.confidence - b.right).abs()).sum();
+    (count > 0).then(|| apart / count as f64)
+}
+
+/// One recording's logits and what is there.
+#[derive(Debug, Clone)]
+pub struct Logits {
+    /// `[hops, classes]`, before any temperature.
+    pub values: Vec<f32>,
+    /// A class each.
+    pub truth: Vec<Option<bool>>,
+}
+
+/// The temperature within bounds under which the truth is least surprising, every recording weighing the same: golden
+/// section over its logarithm. The negative log-likelihood is convex in the inverse temperature, so there is one valley.
+#[must_use]
+pub fn temperature(task: Task, recordings: &[Logits], bounds: &RangeInclusive<f64>) -> f32 {
+    const STEPS: usize = 30;
+    let golden = (5.0_f64.sqrt() - 1.0) / 2.0;
+    let surprise = |ln_t: f64| -> f64 { recordings.iter().map(|r| r.surprise(task, ln_t.exp())).sum() };
+    let (mut low, mut high) = (bounds.start().ln(), bounds.end().ln());
+    let (mut a, mut b) = (high - golden * (high - low), low + golden * (high - low));
+    let (mut at_a, mut at_b) = (surprise(a), surprise(b));
+    for _ in 0..STEPS {
+        if at_a <= at_b {
+            (high, b, at_b) = (b, a, at_a);
+            a = high - golden * (high - low);
+            at_a = surprise(a);
+        } else {
+            (low, a, at_a) = (a, b, at_b);
+            b = low + golden * (high - low);
+            at_b = surprise(b);
+        }
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "a number within the bounds")]
+    let t = ((low + high) / 2.0).exp() as f32;
+    t
+}
+
+impl Logits {
+    /// Mean negative log-likelihood of the recording's hops at a temperature.
+    fn surprise(&self, task: Task, t: f64) -> f64 {
+        let classes = self.truth.len();
+        let hops = (self.values.len() / classes.max(1)).max(1) as f64;
+        let of_hop = |hop: &[f32]| match task {
+            Task::Technique => {
+                let right = self.truth.iter().position(|t| *t == Some(true));
+                right.map_or(0.0, |c| log_sum_exp(hop, t) - f64::from(hop[c]) / t)
+            }
+            Task::Instruments => {
+                let known = hop.iter().zip(&self.truth).filter_map(|(x, t)| Some((f64::from(*x), (*t)?)));
+                known
+                    .map(|(x, there)| {
+                        let x = x / t;
+                        (if there { -x } else { x }).max(0.0) + (-x.abs()).exp().ln_1p()
+                    })
+                    .sum()
+            }
+        };
+        self.values.chunks_exact(classes.max(1)).map(of_hop).sum::<f64>() / hops
+    }
+}
+
+/// Logarithm of the sum of the exponentials at a temperature.
+fn log_sum_exp(logits: &[f32], temperature: f64) -> f64 {
+    let most = f64::from(logits.iter().copied().fold(f32::MIN, f32::max)) / temperature;
+    most + logits.iter().map(|x| (f64::from(*x) / temperature - most).exp()).sum::<f64>().ln()
+}

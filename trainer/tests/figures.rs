@@ -1,0 +1,252 @@
+//! `tocco evaluate` on several classes at a time and on continuous recordings, and `tocco compare`.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop at once")]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use common::{HIGH_HZ, LOW_HZ, RATE, model, sine, write_wav};
+use serde_json::Value;
+use tocco_models::onnx::{Attribute, GraphBuilder, encode, with_card};
+use tocco_models::{Card, NetworkKind, Task};
+
+const MELS: usize = 16;
+const HEADER: &str = "path,labels,group,split,duration_s,sample_rate,known\n";
+
+/// One linear layer over a frame: the classes weigh the lower half of the bands and the upper one.
+fn linear(folder: &Path, name: &str, task: Task, classes: [(&str, [f32; 2], f32); 2]) -> PathBuf {
+    let mut g = GraphBuilder::new("halves");
+    g.input("frames", &[1, 1, MELS]).output("logits", &[1, 2]);
+    let weights: Vec<f32> =
+        (0..MELS).flat_map(|band| classes.map(|(_, halves, _)| halves[usize::from(band >= MELS / 2)] / 8.0)).collect();
+    g.initializer("w", &[MELS, 2], &weights).initializer("b", &[2], &classes.map(|(_, _, bias)| bias));
+    g.initializer_i64("flat", &[2], &[1, 16]);
+    g.node("Reshape", &["frames", "flat"], &["row"], &[]);
+    g.node("Gemm", &["row", "w", "b"], &["logits"], &[("alpha", Attribute::Float(1.0))]);
+    let card = Card {
+        name: name.into(),
+        task,
+        classes: classes.map(|(class, _, _)| class.to_owned()).to_vec(),
+        network: NetworkKind::Stream { frames_per_step: 1, states: Vec::new() },
+        ..common::card()
+    };
+    let path = folder.join(format!("{name}.onnx"));
+    std::fs::write(&path, encode(&with_card(g.finish(), &card).unwrap())).unwrap();
+    path
+}
+
+/// Any number at a time: each class where its half is not much weaker than the other. `bias` makes it bold or shy.
+fn several(folder: &Path, name: &str, bias: f32) -> PathBuf {
+    linear(folder, name, Task::Instruments, [("high", [-1.0, 1.0], bias), ("low", [1.0, -1.0], bias)])
+}
+
+/// Recordings of low, high and both, six of each in pairs of one group; the first row of each kind for `val`, and so on.
+fn recordings(folder: &Path) -> PathBuf {
+    let mut manifest = HEADER.to_owned();
+    for (labels, low, high) in [("low", 1.0, 0.0), ("high", 0.0, 1.0), ("high;low", 1.0, 1.0)] {
+        for take in 0..6_u8 {
+            let name = format!("{}{take}.wav", labels.replace(';', "-"));
+            let detune = 1.0 + 0.002 * f32::from(take);
+            let (a, b) = (sine(RATE, LOW_HZ * detune, 0.4), sine(RATE, HIGH_HZ * detune, 0.4));
+            let sum: Vec<f32> = a.iter().zip(&b).map(|(a, b)| 0.5 * (low * a + high * b)).collect();
+            write_wav(&folder.join(&name), RATE, &[&sum]);
+            let split = ["test", "val"][usize::from(take / 2 == 0)];
+            manifest += &format!("{name},{labels},{labels} {},{split},0.4,{RATE},\n", take / 2);
+        }
+    }
+    let path = folder.join("m.csv");
+    std::fs::write(&path, manifest).unwrap();
+    path
+}
+
+fn json(answer: common::Answer) -> Value {
+    serde_json::from_str(&answer.ok().out).unwrap()
+}
+
+fn row<'a>(report: &'a Value, name: &str) -> &'a Value {
+    report["thresholds"].as_array().unwrap().iter().find(|t| t["name"] == name).unwrap()
+}
+
+#[test]
+fn recordings_of_several_classes_are_judged_by_thresholds() {
+    let root = tempfile::tempdir().unwrap();
+    let (model, manifest) = (several(root.path(), "bold", 2.5), recordings(root.path()));
+    let csv = root.path().join("p.csv");
+    let report = json(tocco!("evaluate", "--model", model, "--manifest", manifest, "--predictions", csv, "--json"));
+    let card = row(&report, "card");
+    assert_eq!(card["figures"]["exact_match"], 1.0, "{card}");
+    assert_eq!((&card["figures"]["count"], &card["figures"]["hamming_loss"]), (&12.into(), &0.0.into()));
+    assert_eq!(report["ranking"]["mean_average_precision"], 1.0);
+    assert_eq!(report["bootstrap"]["groups"], 6, "two takes of a note are one group");
+    assert_eq!(report["files"], Value::Null, "there is no one right class");
+    let names: Vec<_> = report["thresholds"].as_array().unwrap().iter().map(|t| t["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["card", "0.2", "0.3", "0.5"]);
+
+    let pooled = json(tocco!("evaluate", "--json", "--from-predictions", csv));
+    assert_eq!(pooled["thresholds"], report["thresholds"]);
+    assert!(std::fs::read_to_string(&csv).unwrap().contains(",high;low,high;low,"));
+
+    // What nobody checked counts for nothing: a wrong label is forgiven where the row does not vouch for it.
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    let lies = |known: &str| {
+        let wrong = format!("high-low5.wav,low,high;low 2,test,0.4,{RATE},");
+        let lie =
+            text.replace(&format!("high-low5.wav,high;low,high;low 2,test,0.4,{RATE},"), &format!("{wrong}{known}"));
+        assert_ne!(lie, text);
+        std::fs::write(&manifest, lie).unwrap();
+        let report = json(tocco!("evaluate", "--model", model, "--manifest", manifest, "--json"));
+        row(&report, "card")["figures"]["exact_match"].as_f64().unwrap()
+    };
+    assert!((lies("") - 11.0 / 12.0).abs() < 1e-9);
+    assert!((lies("low") - 1.0).abs() < 1e-9);
+}
+
+#[test]
+fn a_shy_model_is_tuned_on_validation_and_its_card_keeps_that() {
+    let root = tempfile::tempdir().unwrap();
+    let (model, manifest) = (several(root.path(), "shy", -1.5), recordings(root.path()));
+    let out = root.path().join("tuned.onnx");
+    let answer =
+        tocco!("evaluate", "--model", model, "--manifest", manifest, "--tune", "--write-card", out, "--json").ok();
+    assert!(answer.err.contains("tuned on") && answer.err.contains("split val"), "{}", answer.err);
+    let report: Value = serde_json::from_str(&answer.out).unwrap();
+    let f1 = |t: &Value| t["figures"]["macro_f1"].as_f64().unwrap();
+    let (before, after) = (f1(row(&report, "card")), f1(row(&report, "tuned")));
+    assert!(before < 0.9 && (after - 1.0).abs() < 1e-9, "{before} {after}");
+    assert_eq!(report["tuned"]["recordings"], 6);
+    let again = json(tocco!("evaluate", "--model", out, "--manifest", manifest, "--json"));
+    assert_eq!(row(&again, "card")["figures"], row(&report, "tuned")["figures"], "the written card does the same");
+    let card = json(tocco!("inspect", out, "--json"));
+    assert_eq!(card["thresholds"], report["tuned"]["thresholds"]);
+
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    std::fs::remove_file(&out).unwrap();
+    for (manifest_text, reason) in [
+        (text.replace(",val,", ",train,"), "no split «val»"),
+        (text.replace("low 0,val", "low 1,val"), "the group «low 1» stands in «val» and in the split that is judged"),
+    ] {
+        std::fs::write(&manifest, manifest_text).unwrap();
+        let words =
+            tocco!("evaluate", "--model", model, "--manifest", manifest, "--tune", "--write-card", out).refusal();
+        assert!(words.contains(reason), "{words}");
+        assert!(!out.exists(), "nothing is written after a refusal");
+    }
+}
+
+/// Low for a second, silence, high for a second; a label track beside.
+fn phrase(folder: &Path, track: &str) -> PathBuf {
+    let mut samples = vec![0.0; RATE as usize / 2];
+    samples.extend(sine(RATE, LOW_HZ, 1.0));
+    samples.extend(vec![0.0; RATE as usize / 2]);
+    samples.extend(sine(RATE, HIGH_HZ, 1.0));
+    let path = folder.join("phrase.take1.wav");
+    write_wav(&path, RATE, &[&samples]);
+    std::fs::write(folder.join("phrase.take1.txt"), track).unwrap();
+    path
+}
+
+#[test]
+fn a_label_track_judges_when_decisions_come() {
+    let root = tempfile::tempdir().unwrap();
+    let (model, folder) = (model(root.path()), root.path().join("live"));
+    let sound = phrase(&folder_made(&folder), "0.5\t1.5\tlow\n2.0\t3.0\thigh\n");
+    let report = json(tocco!("evaluate", "--model", model, "--labels", folder, "--json"));
+    let all = &report["continuous"]["all"];
+    assert_eq!((&all["events"], &all["f1"], &all["never"]), (&2.into(), &1.0.into(), &0.into()), "{report}");
+    let reaction = all["reaction_p90_s"].as_f64().unwrap();
+    assert!(reaction > 0.01 && reaction < 0.15, "half a window and a hop at the least: {reaction}");
+    assert!(all["frame_f1"].as_f64().unwrap() > 0.85);
+    assert_eq!(report["continuous"]["flicker_per_s"], 0.0);
+
+    // A player who comes in 80 ms late by the track: right with a wide tolerance alone.
+    let track = root.path().join("late.tsv");
+    std::fs::write(&track, "onset\toffset\tevent_label\n0.42\t1.5\tlow\n1.92\t3.0\thigh\n").unwrap();
+    for (tolerance, f1) in [("50", 0.0), ("120", 1.0)] {
+        let late = json(tocco!(
+            "evaluate",
+            "--model",
+            model,
+            "--labels",
+            track,
+            "--onset-tolerance-ms",
+            tolerance,
+            "--json",
+            sound
+        ));
+        assert_eq!(late["continuous"]["all"]["f1"], f1, "{late}");
+    }
+    let text = tocco!("evaluate", "--model", model, "--labels", folder).ok().out;
+    assert!(text.contains("flicker") && text.contains("9 of 10"), "{text}");
+
+    let gone = tocco!("evaluate", "--model", model, "--labels", root.path().join("live"), root.path().join("b.wav"));
+    let words = gone.refusal();
+    assert!(words.contains("b.wav") && words.contains("b.txt is not there"), "{words}");
+    std::fs::write(folder.join("phrase.take1.txt"), "0.5\t1.5\tslapped\n").unwrap();
+    let words = tocco!("evaluate", "--model", model, "--labels", folder).refusal();
+    assert!(words.contains("phrase.take1.txt") && words.contains("line 1") && words.contains("«slapped»"), "{words}");
+}
+
+fn folder_made(folder: &Path) -> PathBuf {
+    std::fs::create_dir_all(folder).unwrap();
+    folder.to_owned()
+}
+
+#[test]
+fn false_triggers_are_counted_a_minute() {
+    let root = tempfile::tempdir().unwrap();
+    let (model, folder) = (model(root.path()), root.path().join("hall"));
+    let quiet: Vec<f32> = sine(RATE, LOW_HZ, 4.0).iter().map(|s| s * 1e-4).collect();
+    write_wav(&folder.join("quiet.wav"), RATE, &[&quiet]);
+    let report = json(tocco!("evaluate", "--model", model, "--negatives", folder, "--json"));
+    assert_eq!((&report["false_triggers"]["triggers"], &report["continuous"]), (&0.into(), &Value::Null), "{report}");
+    let mut cough = vec![0.0; RATE as usize];
+    cough.extend(sine(RATE, HIGH_HZ, 1.0));
+    write_wav(&folder.join("sub/cough.wav"), RATE, &[&cough]);
+    let report = json(tocco!("evaluate", "--model", model, "--negatives", folder, "--json"));
+    let triggers = &report["false_triggers"];
+    assert_eq!((&triggers["triggers"], &triggers["classes"][0][0]), (&1.into(), &"high".into()), "{report}");
+    assert!((triggers["per_minute"].as_f64().unwrap() - 10.0).abs() < 0.01, "one in 6 s: {triggers}");
+    let nothing = tocco!("evaluate", "--model", model, "--negatives", root.path().join("gone")).refusal();
+    assert!(nothing.contains("gone"), "{nothing}");
+}
+
+#[test]
+fn models_stand_side_by_side() {
+    let root = tempfile::tempdir().unwrap();
+    let one_at_a_time = |name, turned: f32| {
+        let halves = [("high", [-turned, turned], 0.0), ("low", [turned, -turned], 0.0)];
+        linear(root.path(), name, Task::Technique, halves)
+    };
+    let (right, wrong, three) = (one_at_a_time("right", 1.0), one_at_a_time("wrong", -1.0), model(root.path()));
+    let manifest = recordings(root.path());
+    let words = tocco!("compare", right, wrong, "--manifest", manifest).refusal();
+    assert!(words.contains("it has 2 labels") && words.contains("one class at a time"), "{words}");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    let single: Vec<&str> = text.lines().filter(|l| !l.starts_with("high-low")).collect();
+    std::fs::write(&manifest, single.join("\n")).unwrap();
+
+    let comparison = json(tocco!("compare", right, wrong, "--manifest", manifest, "--format", "json"));
+    let [a, b] = [&comparison["models"][0], &comparison["models"][1]];
+    assert_eq!((&comparison["recordings"], &comparison["groups"]), (&8.into(), &4.into()));
+    assert_eq!((&a["macro_f1"]["value"], &b["macro_f1"]["value"]), (&1.0.into(), &0.0.into()), "{comparison}");
+    assert_eq!(a["macro_f1_difference"], Value::Null);
+    assert_eq!(
+        (&b["macro_f1_difference"]["value"], &b["macro_f1_difference"]["high"]),
+        (&(-1.0).into(), &(-1.0).into())
+    );
+    assert!(a["cost"]["chain_us"].as_f64().unwrap() > a["cost"]["network_us"].as_f64().unwrap());
+    assert!(a["latency_s"].as_f64().unwrap() > 0.02 && a["parameters"] == 34);
+
+    // A model that knows a third class may answer with it; both are told to share two.
+    let answer = tocco!("compare", right, three, "--manifest", manifest, "--format", "csv").ok();
+    assert!(answer.err.contains("different classes") && answer.err.contains("fewer ways to err"), "{}", answer.err);
+    let mut reader = csv::Reader::from_reader(answer.out.as_bytes());
+    assert_eq!(reader.records().count(), 2);
+    let table = tocco!("compare", right, wrong, "--manifest", manifest, "--format", "markdown").ok().out;
+    assert!(table.starts_with("|  | right | wrong |\n|---|---|---|\n"), "{table}");
+    assert!(tocco!("compare", right, wrong, "--manifest", manifest).ok().out.contains("macro-F1 less the first's"));
+
+    let other = linear(root.path(), "other", Task::Technique, [("high", [0.0; 2], 0.0), ("slapped", [0.0; 2], 0.0)]);
+    let words = tocco!("compare", right, other, "--manifest", manifest).refusal();
+    assert!(words.contains("fewer than two classes in common (high)"), "{words}");
+}
