@@ -14,6 +14,7 @@ pub mod commands;
 pub mod cost;
 pub mod encoder;
 pub mod engine;
+pub mod ensemble;
 pub mod evaluation;
 pub mod export;
 pub mod fingerprint;

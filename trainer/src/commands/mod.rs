@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 pub mod augment;
 pub mod compare;
 mod encoder;
+pub mod ensemble;
 pub mod evaluate;
 pub mod export;
 pub mod inspect;
@@ -38,6 +39,8 @@ enum Command {
     Train(Box<train::Args>),
     /// Writes a trained run as an ONNX file with its card, and checks it.
     Export(export::Args),
+    /// Combines models into one, with weights learnt on a validation split.
+    Ensemble(ensemble::Args),
     /// Measures a model on held-out recordings.
     Evaluate(evaluate::Args),
     /// Puts models side by side on the same held-out recordings.
@@ -60,6 +63,7 @@ pub fn main() -> ExitCode {
         Command::Mix(args) => mix::run(args),
         Command::Train(args) => train::run(*args),
         Command::Export(args) => export::run(args),
+        Command::Ensemble(args) => ensemble::run(args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Recognize(args) => recognize::run(args),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::augment::{Config, Voices};
 use crate::engine::{self, Provider};
+use crate::ensemble::{Member, merged};
 use crate::net::{AstShape, CbamShape, ConvShape, GruShape, MsCrnnShape, OnSummary, Shape, SummaryShape, TcnShape};
 use crate::train::{Options, SAMPLE_RATE, Training};
 use tocco_models::{FrontendConfig, Runner};
@@ -129,6 +130,37 @@ fn every_engine_answers_to_the_windows_of_small_networks_as_the_trainer_does() {
         summary(OnSummary::Svm(14)),
     ] {
         assert_eq!(compared(&settings(1, shape, Task::Technique), 15), 16);
+    }
+}
+
+/// The reference of an ensemble is what its members answer: both engines must answer so to the merged network.
+#[test]
+fn every_engine_answers_to_an_ensemble_as_its_members_do() {
+    let gru = Shape::StreamGru(GruShape { channels: 6, hidden: 5, layers: 1 });
+    let window = |frames| Shape::Summary(SummaryShape { frames, on: OnSummary::Linear });
+    for (shapes, task) in [([tcn(0.3), gru], Task::Technique), ([window(7), window(4)], Task::Instruments)] {
+        let folder = tempfile::tempdir().unwrap();
+        let members: Vec<Member> = shapes
+            .into_iter()
+            .enumerate()
+            .map(|(i, shape)| {
+                let settings = settings(2, shape, task);
+                let net = shaken(Net::new(&settings.net(), 21 + i as u64, &Device::flex()));
+                let path = folder.path().join(format!("{i}.onnx"));
+                std::fs::write(&path, model_bytes(&net, &settings, &figures(), "member").unwrap()).unwrap();
+                Member::open(&path).unwrap()
+            })
+            .collect();
+        let bytes = merged(&members, &[0.6, 0.4], "both").unwrap();
+        let card = tocco_models::Model::from_bytes(&bytes).unwrap().card().clone();
+        let Ok(library) = engine::library(None) else { return skipped("no library of ONNX Runtime") };
+        let mut runner = engine::runner_from_bytes(&bytes, &card, &library, Provider::Cpu).unwrap();
+        let (reference, mut logits) = (card.reference.as_ref().unwrap(), vec![0.0; 3]);
+        assert_eq!(reference.output.len(), 3 * REFERENCE_STEPS);
+        for (input, output) in reference.input.chunks_exact(card.step_input()).zip(reference.output.chunks_exact(3)) {
+            runner.step(input, &mut logits).unwrap();
+            assert!(logits.iter().zip(output).all(|(a, b)| (a - b).abs() < 1e-4), "{logits:?} {output:?}");
+        }
     }
 }
 
