@@ -17,7 +17,7 @@ use serde_json::json;
 use tocco_models::Task;
 use tocco_trainer::memory;
 use tocco_trainer::net::{Net, NetConfig, Shape};
-use tocco_trainer::train::{NetKind, Options, Tensors, loss, preset};
+use tocco_trainer::train::{NetKind, Options, Tensors, Weighting, loss, preset};
 
 const THREADS: usize = 2;
 const BATCH: usize = 16;
@@ -92,7 +92,7 @@ struct Learner {
     optimizer: ModuleOptimizer,
     averaged: Vec<f32>,
     batch: Tensors,
-    task: Task,
+    weighting: Weighting,
 }
 
 impl Learner {
@@ -107,7 +107,8 @@ impl Learner {
             .with_grad_clipping(Some(GradientClippingConfig::Norm(1.0)))
             .init();
         let averaged = net.weights();
-        let mut this = Self { net, optimizer, averaged, batch: batch(inputs, classes, &device), task: options.task };
+        let weighting = Weighting::plain(options.training.loss_for(options.task));
+        let mut this = Self { net, optimizer, averaged, batch: batch(inputs, classes, &device), weighting };
         this.seconds();
         this
     }
@@ -123,7 +124,7 @@ impl Learner {
 
     fn step(&mut self) {
         let logits = self.net.forward(self.batch.frames.clone());
-        let loss = loss(&logits, &self.batch, self.task);
+        let loss = loss(&logits, &self.batch, &self.weighting);
         let gradients = GradientsParams::from_grads(loss.backward(), &self.net);
         self.net = self.optimizer.step(1e-3, self.net.clone(), gradients);
         for (mean, new) in self.averaged.iter_mut().zip(self.net.weights()) {

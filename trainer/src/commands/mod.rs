@@ -14,6 +14,7 @@ pub mod mix;
 pub mod policy;
 pub mod prepare;
 pub mod recognize;
+pub mod report;
 pub mod train;
 
 /// Trains, checks and runs models that hear how and what a musician plays.
@@ -25,6 +26,7 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one command in a process")]
 enum Command {
     /// Reads folders of recordings and writes a manifest: one row a file, with its labels, group and split.
     Prepare(prepare::Args),
@@ -42,6 +44,8 @@ enum Command {
     Compare(compare::Args),
     /// Runs a model over recordings and prints what it hears.
     Recognize(recognize::Args),
+    /// Writes a page about a run or model: curves, figures, calibration, its worst mistakes to be heard.
+    Report(report::Args),
     /// Shows a model's card, size, operators and cost on this machine.
     Inspect(inspect::Args),
 }
@@ -59,6 +63,7 @@ pub fn main() -> ExitCode {
         Command::Evaluate(args) => evaluate::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Recognize(args) => recognize::run(args),
+        Command::Report(args) => report::run(args),
         Command::Inspect(args) => inspect::run(args),
     };
     match result {
