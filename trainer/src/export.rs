@@ -14,7 +14,7 @@ use tocco_models::{CARD_FORMAT, Card, Reference, Task, onnx, write_beside};
 
 use crate::engine::{self, Provider};
 use crate::net::Net;
-use crate::train::{Figures, Run, SAMPLE_RATE, Settings};
+use crate::train::{Figures, Run, Settings};
 
 /// Steps in the card's reference.
 const REFERENCE_STEPS: usize = 8;
@@ -69,7 +69,7 @@ pub fn model_bytes(net: &Net, settings: &Settings, figures: &Figures, name: &str
         name: name.to_owned(),
         task: settings.options.task,
         classes: settings.classes.clone(),
-        sample_rate: SAMPLE_RATE,
+        sample_rate: settings.options.sample_rate,
         frontend: Some(settings.options.frontend.clone()),
         network,
         temperature: figures.temperature,

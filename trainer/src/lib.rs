@@ -21,6 +21,7 @@ pub mod label_map;
 pub mod labels;
 pub mod listen;
 pub mod manifest;
+pub mod memory;
 pub mod metrics;
 pub mod mixture;
 pub mod nearest;

@@ -4,6 +4,8 @@
 //! |---|---|---|
 //! | `stream-tcn`, `stream-gru` | frame by frame, remembers: what the plugin is made for | `stream_tcn`, `stream_gru` |
 //! | `ipt-v1`, `ipt-v2`, `ipt-v3`, `ipt-flute` | a whole window at each decision: to compare with | `convolutional` |
+//! | `cbam-cnn`, `ms-crnn`, `ast` | the same | `cbam`, `ms_crnn`, `ast` |
+//! | `linear`, `mlp`, `svm` | four numbers a band of a window: what must be beaten | `summary` |
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -11,16 +13,29 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 
+mod ast;
+mod cbam;
 mod convolutional;
 mod head;
 mod init;
+mod matrix;
+mod ms_crnn;
+mod residual;
+mod scan;
 mod stream_gru;
 mod stream_tcn;
+mod summary;
+mod transformer;
 
+pub use ast::{Ast, AstShape};
+pub use cbam::{CbamCnn, CbamShape, CbamStage};
 pub use convolutional::{Between, ConvShape, Convolution, Convolutional, Dense, LEAK, Stage, stretching};
 pub use head::{HEAD_UNITS, Head, OwnHeads};
+pub use ms_crnn::{MsCrnn, MsCrnnShape};
 pub use stream_gru::{GruLayer, GruShape, StreamGru};
 pub use stream_tcn::{Block, StreamTcn, TcnShape};
+pub use summary::{Kernel, OnSummary, STATISTICS, Summary, SummaryShape, VARIANCE_FLOOR, summaries};
+pub use transformer::{FrameNorm, NORM_EPSILON, TransformerBlock};
 
 /// Shape of a trunk.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +47,14 @@ pub enum Shape {
     StreamGru(GruShape),
     /// Convolutions over a window.
     Convolutional(ConvShape),
+    /// Convolutions with attention over a window.
+    CbamCnn(CbamShape),
+    /// Convolutions of several scales, then recurrent units, over a window.
+    MsCrnn(MsCrnnShape),
+    /// A patch transformer over a window.
+    Ast(AstShape),
+    /// A plain method on a summary of a window.
+    Summary(SummaryShape),
 }
 
 /// How a network hears.
@@ -50,10 +73,15 @@ impl Shape {
     /// How it hears.
     #[must_use]
     pub fn hearing(&self) -> Hearing {
-        match self {
-            Self::StreamTcn(_) | Self::StreamGru(_) => Hearing::Stream,
-            Self::Convolutional(shape) => Hearing::Window { frames: shape.frames },
-        }
+        let frames = match self {
+            Self::StreamTcn(_) | Self::StreamGru(_) => return Hearing::Stream,
+            Self::Convolutional(shape) => shape.frames,
+            Self::CbamCnn(shape) => shape.frames,
+            Self::MsCrnn(shape) => shape.frames,
+            Self::Ast(shape) => shape.frames,
+            Self::Summary(shape) => shape.frames,
+        };
+        Hearing::Window { frames }
     }
 }
 
@@ -73,7 +101,6 @@ pub struct NetConfig {
 
 /// What makes features of frames.
 #[derive(Module, Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one network in a training")]
 pub enum Trunk {
     /// A causal residual stack.
     StreamTcn(StreamTcn),
@@ -81,6 +108,14 @@ pub enum Trunk {
     StreamGru(StreamGru),
     /// Convolutions over a window.
     Convolutional(Convolutional),
+    /// Convolutions with attention over a window.
+    CbamCnn(CbamCnn),
+    /// Convolutions of several scales, then recurrent units, over a window.
+    MsCrnn(MsCrnn),
+    /// A patch transformer over a window.
+    Ast(Ast),
+    /// A plain method on a summary of a window.
+    Summary(Summary),
 }
 
 /// A whole network.
@@ -106,6 +141,13 @@ impl Net {
                 let features = shape.dense.last().copied().unwrap_or_else(|| shape.left(mels).iter().product());
                 (Trunk::Convolutional(Convolutional::new(shape, mels, rng, device)), features)
             }
+            Shape::CbamCnn(shape) => {
+                let features = shape.channels.last().copied().unwrap_or(1);
+                (Trunk::CbamCnn(CbamCnn::new(shape, rng, device)), features)
+            }
+            Shape::MsCrnn(shape) => (Trunk::MsCrnn(MsCrnn::new(shape, inputs, rng, device)), shape.hidden),
+            Shape::Ast(shape) => (Trunk::Ast(Ast::new(shape, inputs, rng, device)), shape.dim),
+            Shape::Summary(shape) => (Trunk::Summary(Summary::new(shape, inputs, rng, device)), shape.features(inputs)),
         };
         Self { trunk, head: Head::new(config.own_heads, features, config.classes, rng, device) }
     }
@@ -118,6 +160,10 @@ impl Net {
             Trunk::StreamTcn(trunk) => trunk.forward(frames),
             Trunk::StreamGru(trunk) => trunk.forward(frames),
             Trunk::Convolutional(trunk) => trunk.forward(frames),
+            Trunk::CbamCnn(trunk) => trunk.forward(frames),
+            Trunk::MsCrnn(trunk) => trunk.forward(frames),
+            Trunk::Ast(trunk) => trunk.forward(frames),
+            Trunk::Summary(trunk) => trunk.forward(frames),
         })
     }
 

@@ -190,7 +190,8 @@ impl Watcher {
         rate + &left
     }
 
-    fn say(&mut self, line: &str) {
+    /// A line of its own.
+    pub fn say(&mut self, line: &str) {
         self.last_word = Instant::now();
         if self.bar.is_hidden() {
             remark(line);
@@ -198,6 +199,15 @@ impl Watcher {
             self.bar.println(line);
         }
     }
+}
+
+/// Removes what an older training left in the folder of a run.
+///
+/// # Errors
+/// A file can't be removed.
+pub fn clear(folder: &Path) -> Result<()> {
+    History::begin(folder, 0)?;
+    events::remove_older(&folder.join(TENSORBOARD))
 }
 
 /// The matrix as shares of its rows, and what the rows are.

@@ -26,6 +26,7 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one command in a process")]
 enum Command {
     /// Reads folders of recordings and writes a manifest: one row a file, with its labels, group and split.
     Prepare(prepare::Args),

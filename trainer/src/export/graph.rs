@@ -1,10 +1,15 @@
 //! A network in ONNX: a stream network as one step, new frames and states in, logits and next states out; the others as
 //! they are, a whole window in and logits out.
 
+mod ast;
+mod cbam;
 mod convolutional;
 mod head;
+mod ms_crnn;
 mod stream_gru;
 mod stream_tcn;
+mod summary;
+mod transformer;
 
 use tocco_models::NetworkKind;
 use tocco_models::onnx::{Attribute, GraphBuilder, pb};
@@ -23,7 +28,7 @@ pub fn onnx_model(net: &Net, settings: &Settings) -> (pb::ModelProto, NetworkKin
     let states = match &net.trunk {
         Trunk::StreamTcn(_) => stream_tcn::states(&config.shape),
         Trunk::StreamGru(trunk) => stream_gru::states(trunk),
-        Trunk::Convolutional(_) => Vec::new(),
+        _ => Vec::new(),
     };
     let frames = match config.shape.hearing() {
         Hearing::Stream => frames_per_step,
@@ -42,6 +47,10 @@ pub fn onnx_model(net: &Net, settings: &Settings) -> (pb::ModelProto, NetworkKin
         Trunk::StreamTcn(trunk) => graph.stream_tcn(trunk, settings),
         Trunk::StreamGru(trunk) => graph.stream_gru(trunk, settings),
         Trunk::Convolutional(trunk) => graph.convolutional(trunk, settings),
+        Trunk::CbamCnn(trunk) => graph.cbam(trunk, settings),
+        Trunk::MsCrnn(trunk) => graph.ms_crnn(trunk, settings),
+        Trunk::Ast(trunk) => graph.ast(trunk, settings),
+        Trunk::Summary(trunk) => graph.summary(trunk, settings),
     };
     graph.head(&net.head, &features, config.classes);
     let kind = match config.shape.hearing() {
@@ -112,6 +121,43 @@ impl Graph {
     fn add(&mut self, a: &str, b: &str, to: &str) -> String {
         self.builder.node("Add", &[a, b], &[to], &[]);
         to.to_owned()
+    }
+
+    /// One operator on one tensor.
+    fn unary(&mut self, operator: &str, from: &str, to: &str) -> String {
+        self.builder.node(operator, &[from], &[to], &[]);
+        to.to_owned()
+    }
+
+    /// One operator on two tensors.
+    fn binary(&mut self, operator: &str, a: &str, b: &str, to: &str) -> String {
+        self.builder.node(operator, &[a, b], &[to], &[]);
+        to.to_owned()
+    }
+
+    fn transpose(&mut self, from: &str, to: &str, order: &[i64]) -> String {
+        self.builder.node("Transpose", &[from], &[to], &[("perm", Attribute::Ints(order.to_vec()))]);
+        to.to_owned()
+    }
+
+    /// `ReduceMean` or `ReduceMax` along an axis, which stays with the size 1.
+    fn reduce(&mut self, operator: &str, from: &str, to: &str, axis: i64) -> String {
+        self.builder.node(operator, &[from], &[to], &[("axes", Attribute::Ints(vec![axis]))]);
+        to.to_owned()
+    }
+
+    /// A number by a name of its own.
+    fn number(&mut self, name: &str, value: f32) -> String {
+        self.builder.initializer(name, &[1], &[value]);
+        name.to_owned()
+    }
+
+    /// Normalised frames as one picture `[1, 1, mels, frames]`.
+    fn picture(&mut self, settings: &Settings) -> String {
+        let frames = self.normalised(settings);
+        self.transpose(frames, "turned", &[0, 2, 1]);
+        self.reshape("turned", "picture", &[1, 1, settings.mean.len(), self.frames]);
+        "picture".into()
     }
 
     fn concat(&mut self, from: &[&str], to: &str, axis: i64) {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::augment::{Config, Voices};
-use crate::net::{ConvShape, GruShape, Shape, TcnShape};
-use crate::train::Options;
+use crate::net::{AstShape, CbamShape, ConvShape, GruShape, MsCrnnShape, OnSummary, Shape, SummaryShape, TcnShape};
+use crate::train::{Options, SAMPLE_RATE, Training};
 use tocco_models::{FrontendConfig, Runner};
 
 fn tcn(memory_s: f32) -> Shape {
@@ -44,8 +44,10 @@ fn settings(frames_per_step: usize, shape: Shape, task: Task) -> Settings {
             own_heads: false,
             windows_per_scene: 1,
             frontend,
+            sample_rate: SAMPLE_RATE,
             voices: Voices::default(),
             augmentation: Config::default(),
+            training: Training::default(),
         },
     }
 }
@@ -101,6 +103,22 @@ fn every_engine_steps_to_the_trainers_own_answers() {
 fn every_engine_answers_to_windows_as_the_trainer_does() {
     for shape in [ConvShape::ipt_v1(), ConvShape::ipt_flute()] {
         assert_eq!(compared(&settings(1, Shape::Convolutional(shape), Task::Technique), 13), 16);
+    }
+}
+
+/// Small shapes of every kind on 20 bands.
+#[test]
+fn every_engine_answers_to_the_windows_of_small_networks_as_the_trainer_does() {
+    let summary = |on: OnSummary| Shape::Summary(SummaryShape { frames: 9, on });
+    for shape in [
+        Shape::CbamCnn(CbamShape { frames: 9, channels: vec![4, 6] }),
+        Shape::MsCrnn(MsCrnnShape { frames: 9, channels: 3, hidden: 8 }),
+        Shape::Ast(AstShape { frames: 9, patch: [5, 3], dim: 12, layers: 2, heads: 3, kept: 0.5 }),
+        summary(OnSummary::Linear),
+        summary(OnSummary::Mlp(vec![12, 8])),
+        summary(OnSummary::Svm(14)),
+    ] {
+        assert_eq!(compared(&settings(1, shape, Task::Technique), 15), 16);
     }
 }
 

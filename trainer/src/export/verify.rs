@@ -7,7 +7,7 @@ use rand::{Rng, SeedableRng};
 use tocco_models::{LogMel, Runner};
 
 use crate::net::{Hearing, Net, values};
-use crate::train::{SAMPLE_RATE, Settings};
+use crate::train::Settings;
 
 /// The largest difference of a logit that is let pass.
 pub const TOLERANCE: f32 = 1e-4;
@@ -105,16 +105,17 @@ pub(super) fn noise_frames(settings: &Settings, frames: usize, seed: u64) -> Vec
 /// Frames of plucked strings with pauses, made here, through the real frontend.
 fn sound_frames(settings: &Settings, frames: usize) -> Result<Vec<f32>> {
     let frontend = &settings.options.frontend;
-    let mut log_mel = LogMel::new(SAMPLE_RATE, frontend)?;
+    let rate = settings.options.sample_rate;
+    let mut log_mel = LogMel::new(rate, frontend)?;
     let mut rng = StdRng::seed_from_u64(3);
     let mut out = Vec::with_capacity(frames * frontend.frame_size());
-    let note = SAMPLE_RATE as usize / 2;
+    let note = rate as usize / 2;
     let mut hz = 110.0_f32;
     for i in 0..frames * frontend.hop {
         if i % note == 0 {
             hz = 55.0 * rng.random_range(0.0..3.0_f32).exp2();
         }
-        let t = (i % note) as f32 / SAMPLE_RATE as f32;
+        let t = (i % note) as f32 / rate as f32;
         let partials = (1..=8).map(|k| (std::f32::consts::TAU * hz * k as f32 * t).sin() / k as f32).sum::<f32>();
         let sample = 0.3 * (-12.0 * t).exp() * partials + 1e-4 * rng.random_range(-1.0..1.0_f32);
         if let Some(frame) = log_mel.push(sample) {

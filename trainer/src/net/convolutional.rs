@@ -159,10 +159,28 @@ impl ConvShape {
 /// One convolution with what belongs to it.
 #[derive(Module, Debug)]
 pub struct Convolution {
-    /// Padded so that the picture keeps its size; where that is uneven, the odd row lies behind.
+    /// Padded so that the picture keeps its size but for the stride; where that is uneven, the odd row lies behind.
     pub filter: Conv2d,
     /// Over each channel.
     pub norm: BatchNorm,
+}
+
+impl Convolution {
+    /// `[batch, channels, high, wide]` to the same with other channels, smaller by the stride.
+    pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        self.norm.forward(self.filter.forward(x))
+    }
+
+    /// Rows before, columns before, rows behind, columns behind the picture.
+    #[must_use]
+    pub fn padding(&self) -> [usize; 4] {
+        padding(self.filter.kernel_size)
+    }
+}
+
+fn padding(kernel: [usize; 2]) -> [usize; 4] {
+    let [top, left] = kernel.map(|k| (k - 1) / 2);
+    [top, left, kernel[0] - 1 - top, kernel[1] - 1 - left]
 }
 
 /// A dense layer with what belongs to it.
@@ -192,7 +210,7 @@ impl Convolutional {
         let mut convolutions = Vec::new();
         for stage in &shape.stages {
             for &next in &stage.channels {
-                convolutions.push(convolution([channels, next], stage.kernel, rng, device));
+                convolutions.push(convolution([channels, next], stage.kernel, [1, 1], rng, device));
                 channels = next;
             }
         }
@@ -217,10 +235,14 @@ impl Convolutional {
         }
         let mut convolutions = self.convolutions.iter();
         for stage in &self.shape.stages {
-            for convolution in convolutions.by_ref().take(stage.channels.len()) {
-                x = activation::leaky_relu(convolution.norm.forward(convolution.filter.forward(x)), LEAK);
+            for (index, convolution) in convolutions.by_ref().take(stage.channels.len()).enumerate() {
+                x = convolution.forward(x);
+                // The rectifier rises everywhere, so the maximum may go first, and less is left to rectify.
+                if index + 1 == stage.channels.len() {
+                    x = max_pool2d(x, MaxPoolOptions::new(stage.pool));
+                }
+                x = activation::leaky_relu(x, LEAK);
             }
-            x = max_pool2d(x, MaxPoolOptions::new(stage.pool));
             x = silence(x);
         }
         let mut x: Tensor<2> = x.flatten(1, 3);
@@ -247,14 +269,21 @@ impl Convolutional {
     }
 }
 
-fn convolution(channels: [usize; 2], kernel: [usize; 2], rng: &mut StdRng, device: &Device) -> Convolution {
+/// Random weights; `channels` in and out, sizes as mels and frames.
+pub(super) fn convolution(
+    channels: [usize; 2],
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    rng: &mut StdRng,
+    device: &Device,
+) -> Convolution {
     let [inputs, outputs] = channels;
-    let [top, left] = kernel.map(|k| (k - 1) / 2);
-    let padding = PaddingConfig2d::Explicit(top, left, kernel[0] - 1 - top, kernel[1] - 1 - left);
-    let mut filter = Conv2dConfig::new(channels, kernel).with_padding(padding).init(device);
+    let [top, left, bottom, right] = padding(kernel);
+    // Batch normalisation takes away whatever a bias would add.
+    let config = Conv2dConfig::new(channels, kernel).with_stride(stride).with_bias(false);
+    let mut filter = config.with_padding(PaddingConfig2d::Explicit(top, left, bottom, right)).init(device);
     let limit = (6.0 / (inputs * kernel[0] * kernel[1]) as f32).sqrt();
     filter.weight = Param::from_tensor(uniform(rng, [outputs, inputs, kernel[0], kernel[1]], limit, device));
-    filter.bias = Some(Param::from_tensor(Tensor::zeros([outputs], device)));
     Convolution { filter, norm: BatchNormConfig::new(outputs).init(device) }
 }
 

@@ -31,7 +31,7 @@ pub struct GruLayer {
 }
 
 impl GruLayer {
-    fn new(inputs: usize, hidden: usize, rng: &mut StdRng, device: &Device) -> Self {
+    pub(super) fn new(inputs: usize, hidden: usize, rng: &mut StdRng, device: &Device) -> Self {
         let limit = 1.0 / (hidden as f32).sqrt();
         let mut layer = |inputs: usize| Linear {
             weight: Param::from_tensor(uniform(rng, [inputs, 3 * hidden], limit, device)),
@@ -41,7 +41,7 @@ impl GruLayer {
     }
 
     /// `[batch, time, inputs]` to `[batch, time, hidden]`, from zero.
-    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+    pub(super) fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let [batch, time, _] = x.dims();
         let hidden = self.past.weight.dims()[0];
         // What comes from below is known for all times at once: one product instead of one a frame.

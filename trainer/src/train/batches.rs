@@ -24,7 +24,9 @@ pub(super) struct Plan<'a> {
     pub clips: &'a [Clip],
     pub scene: &'a SceneConfig,
     pub settings: &'a Settings,
-    /// Batches in the whole training.
+    /// The batch to begin with.
+    pub first: usize,
+    /// Batches in the whole training, those before `first` included.
     pub total: usize,
 }
 
@@ -48,6 +50,17 @@ pub(super) struct Batch {
 }
 
 impl Batch {
+    /// Each sequence or window whose answer is known to be one class, `[time, inputs]`, and the class.
+    pub fn of_one_class(&self) -> impl Iterator<Item = (&[f32], usize)> {
+        let each = self.frames.chunks_exact(self.time * self.inputs);
+        let answers =
+            self.targets.chunks_exact(self.answers * self.classes).zip(self.one_of.chunks_exact(self.answers));
+        each.zip(answers).filter(|(_, (_, one_of))| one_of.last() == Some(&1.0)).filter_map(|(frames, (targets, _))| {
+            let newest = targets.chunks_exact(self.classes).next_back()?;
+            Some((frames, newest.iter().position(|t| *t == 1.0)?))
+        })
+    }
+
     pub fn to_device(&self, device: &Device) -> Tensors {
         let tensor = |numbers: &[f32], time: usize, last: usize| {
             Tensor::<3>::from_data(TensorData::new(numbers.to_vec(), [self.size, time, last]), device)
@@ -79,7 +92,7 @@ pub(super) fn produce(
                         // A send fails only where training has ended: there is nobody to tell then.
                         Err(e) => return drop(send.send(Err(e.into()))),
                     };
-                    for index in (maker..plan.total).step_by(MAKERS) {
+                    for index in (plan.first + maker..plan.total).step_by(MAKERS) {
                         if send.send(Ok(make(plan.settings, &mut scenes, index))).is_err() {
                             return;
                         }

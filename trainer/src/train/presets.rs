@@ -2,9 +2,9 @@
 
 use tocco_models::{FrontendConfig, Task};
 
-use super::{Options, SAMPLE_RATE};
+use super::{Options, SAMPLE_RATE, Training};
 use crate::augment::{Config, Range, Voices};
-use crate::net::{ConvShape, GruShape, Shape, TcnShape};
+use crate::net::{AstShape, CbamShape, ConvShape, GruShape, MsCrnnShape, OnSummary, Shape, SummaryShape, TcnShape};
 
 /// The networks by the names that `--net` takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -21,6 +21,20 @@ pub enum NetKind {
     IptV3,
     /// Convolutions over three mel resolutions of a window of 320 ms.
     IptFlute,
+    /// Convolutions with attention to channels and places, over a window of 320 ms.
+    CbamCnn,
+    /// Convolutions of several scales, then recurrent units, over a window of 320 ms.
+    MsCrnn,
+    /// A small patch transformer over a window of 320 ms.
+    Ast,
+    /// One head a class on another network, see --trunk.
+    Heads,
+    /// A linear model of a summary of a window of 320 ms.
+    Linear,
+    /// Dense layers on a summary of a window of 320 ms.
+    Mlp,
+    /// A support vector machine on a summary of a window of 320 ms.
+    Svm,
 }
 
 impl NetKind {
@@ -31,6 +45,10 @@ impl NetKind {
     }
 }
 
+/// Frames of 10 ms that networks hear which work on the usual frontend.
+const WINDOW: usize = 32;
+/// Most support vectors.
+const VECTORS: usize = 512;
 /// Taps of the depthwise filters.
 const KERNEL: usize = 5;
 
@@ -45,8 +63,11 @@ pub fn preset(kind: NetKind, task: Task) -> Options {
         frames_per_step: 1,
         ..for_task.clone()
     };
+    let over_window = |shape: Shape| Options { shape, lr: 1e-3, ..for_task.clone() };
+    let summary = |on: OnSummary| Shape::Summary(SummaryShape { frames: WINDOW, on });
     match kind {
         NetKind::StreamTcn => for_task,
+        NetKind::Heads => Options { own_heads: true, ..for_task },
         NetKind::StreamGru => {
             let hidden = if task == Task::Technique { 96 } else { 128 };
             let shape = Shape::StreamGru(GruShape { channels: hidden, hidden, layers: 1 });
@@ -57,6 +78,15 @@ pub fn preset(kind: NetKind, task: Task) -> Options {
         NetKind::IptV3 => windowed(ConvShape::ipt_v3()),
         // Its pictures are large: fewer of them at once.
         NetKind::IptFlute => Options { batch_size: 8, windows_per_scene: 4, ..windowed(ConvShape::ipt_flute()) },
+        NetKind::CbamCnn => over_window(Shape::CbamCnn(CbamShape { frames: WINDOW, channels: vec![24, 48, 96] })),
+        NetKind::MsCrnn => over_window(Shape::MsCrnn(MsCrnnShape { frames: WINDOW, channels: 8, hidden: 64 })),
+        NetKind::Ast => {
+            let shape = AstShape { frames: WINDOW, patch: [16, 4], dim: 96, layers: 3, heads: 4, kept: 0.7 };
+            over_window(Shape::Ast(shape))
+        }
+        NetKind::Linear => over_window(summary(OnSummary::Linear)),
+        NetKind::Mlp => over_window(summary(OnSummary::Mlp(vec![128, 64]))),
+        NetKind::Svm => over_window(summary(OnSummary::Svm(VECTORS))),
     }
 }
 
@@ -82,9 +112,11 @@ fn task_options(task: Task) -> Options {
         }),
         own_heads: false,
         windows_per_scene: 8,
+        sample_rate: SAMPLE_RATE,
         frontend: FrontendConfig::default(),
         voices: Voices::default(),
         augmentation: Config::default(),
+        training: Training::default(),
     };
     match task {
         Task::Technique => technique,

@@ -7,7 +7,6 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 use tocco_models::{LogMel, NONE};
 
-use super::SAMPLE_RATE;
 use super::batches::normalise;
 use super::corpus::Corpus;
 use super::run::{Figures, Run, Settings};
@@ -178,7 +177,7 @@ fn windows(
 /// Normalised frames of a recording as it is.
 fn features(clip: &Clip, settings: &Settings) -> Result<Vec<f32>> {
     let frontend = &settings.options.frontend;
-    let mut log_mel = LogMel::new(SAMPLE_RATE, frontend)?;
+    let mut log_mel = LogMel::new(settings.options.sample_rate, frontend)?;
     let mut frames = Vec::new();
     for &sample in clip.samples.iter().take(LONGEST_FRAMES * frontend.hop) {
         if let Some(frame) = log_mel.push(sample) {

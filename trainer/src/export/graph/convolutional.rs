@@ -39,9 +39,19 @@ impl Graph {
         net.dense.iter().enumerate().fold("flat".into(), |x, (i, dense)| self.dense(i, dense, &x, shape.between))
     }
 
-    /// Filter and normalisation in one, then the rectifier.
+    /// Filter and normalisation in one, then the leaky rectifier.
     fn convolution(&mut self, number: usize, convolution: &Convolution, x: &str) -> String {
-        let name = |part: &str| format!("c{number}_{part}");
+        let filtered = self.filtered(&format!("c{number}"), convolution, x);
+        let rectified = format!("c{number}_rectified");
+        #[expect(clippy::cast_possible_truncation, reason = "a constant of two digits")]
+        let leak = [("alpha", Attribute::Float(LEAK as f32))];
+        self.builder.node("LeakyRelu", &[&filtered], &[&rectified], &leak);
+        rectified
+    }
+
+    /// Filter and normalisation in one.
+    pub(super) fn filtered(&mut self, name: &str, convolution: &Convolution, x: &str) -> String {
+        let name = |part: &str| format!("{name}_{part}");
         let filter = &convolution.filter;
         let dims = filter.weight.dims();
         let mut weight = values(&filter.weight.val());
@@ -49,16 +59,12 @@ impl Graph {
         fold(&convolution.norm, &mut weight, &mut shift, false);
         self.builder.initializer(&name("weight"), &dims, &weight);
         self.builder.initializer(&name("bias"), &[dims[0]], &shift);
-        let [high, wide] = filter.kernel_size;
-        let (top, left) = ((high - 1) / 2, (wide - 1) / 2);
         let attributes = [
             ("kernel_shape", Attribute::Ints(filter.kernel_size.map(whole).to_vec())),
-            ("pads", Attribute::Ints([top, left, high - 1 - top, wide - 1 - left].map(whole).to_vec())),
+            ("pads", Attribute::Ints(convolution.padding().map(whole).to_vec())),
+            ("strides", Attribute::Ints(filter.stride.map(whole).to_vec())),
         ];
-        self.builder.node("Conv", &[x, &name("weight"), &name("bias")], &[&name("filtered")], &attributes);
-        #[expect(clippy::cast_possible_truncation, reason = "a constant of two digits")]
-        let leak = [("alpha", Attribute::Float(LEAK as f32))];
-        self.builder.node("LeakyRelu", &[&name("filtered")], &[&name("out")], &leak);
+        self.builder.node("Conv", &[x, &name("weight"), &name("bias")], &[&name("out")], &attributes);
         name("out")
     }
 

@@ -29,7 +29,7 @@ impl Graph {
         self.builder.node("Transpose", &["projected"], &["units_in"], &swap);
         let mut x = "units_in".to_owned();
         for (index, layer) in net.layers.iter().enumerate() {
-            x = self.units(index, layer, &x);
+            x = self.units(index, layer, &x, &format!("units{index}"));
         }
         // The newest state of the uppermost layer is the answer.
         let newest = format!("units{}_next", net.layers.len().saturating_sub(1));
@@ -37,8 +37,9 @@ impl Graph {
         "features".into()
     }
 
-    /// One layer; the name of its states at all new frames `[frames, 1, hidden]`.
-    fn units(&mut self, index: usize, layer: &GruLayer, x: &str) -> String {
+    /// One layer, from the state of that name, or from zero where it is empty; the name of its states at all new frames
+    /// `[frames, 1, hidden]`. Its newest state is `units{index}_next`.
+    pub(super) fn units(&mut self, index: usize, layer: &GruLayer, x: &str, state: &str) -> String {
         let [inputs, wide] = layer.below.weight.dims();
         let hidden = wide / 3;
         let name = |part: &str| format!("units{index}_{part}");
@@ -49,9 +50,10 @@ impl Graph {
         self.builder.initializer(&name("b"), &[1, 2 * wide], &biases);
         #[expect(clippy::cast_possible_wrap, reason = "a number of units")]
         let attributes = [("hidden_size", Attribute::Int(hidden as i64)), ("linear_before_reset", Attribute::Int(1))];
-        let (state, next, all) = (format!("units{index}"), name("next"), name("all"));
-        let inputs = [x, &name("w"), &name("r"), &name("b"), "", &state];
-        self.builder.node("GRU", &inputs, &[&all, &next], &attributes);
+        let (next, all) = (name("next"), name("all"));
+        let inputs = [x, &name("w"), &name("r"), &name("b"), "", state];
+        let inputs = if state.is_empty() { &inputs[..4] } else { &inputs[..] };
+        self.builder.node("GRU", inputs, &[&all, &next], &attributes);
         let out = name("out");
         self.builder.initializer_i64(&name("axis"), &[1], &[1]);
         self.builder.node("Squeeze", &[&all, &name("axis")], &[&out], &[]);
