@@ -1,5 +1,7 @@
 //! From the host's sample rate to the model's, with a short delay and without allocating.
 
+use std::cell::RefCell;
+
 use audioadapter_buffers::direct::SequentialSlice;
 use rubato::{Async, FixedAsync, Resampler as _, SincInterpolationParameters, SincInterpolationType, WindowFunction};
 
@@ -166,9 +168,25 @@ fn convert(sinc: &mut Async<f32>, input: &[f32], output: &mut [f32]) -> usize {
 ///
 /// # Errors
 /// [`Error::SampleRate`] as [`Resampler::new`].
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "lengths of clips")]
 pub fn resample_all(samples: &[f32], from: f64, to: f64) -> Result<Vec<f32>> {
-    let mut resampler = Resampler::new(from, to)?;
+    thread_local! {
+        /// Making the filter's table of cosines costs as much as resampling two seconds: a note.
+        static KEPT: RefCell<Option<Resampler>> = const { RefCell::new(None) };
+    }
+    let same = |kept: &Resampler| kept.from.to_bits() == from.to_bits() && kept.to.to_bits() == to.to_bits();
+    let mut resampler = match KEPT.take().filter(same) {
+        Some(kept) => kept,
+        None => Resampler::new(from, to)?,
+    };
+    let out = resample_with(&mut resampler, samples);
+    resampler.reset();
+    KEPT.set(Some(resampler));
+    Ok(out)
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "lengths of clips")]
+fn resample_with(resampler: &mut Resampler, samples: &[f32]) -> Vec<f32> {
+    let Resampler { from, to, .. } = *resampler;
     let wanted = (samples.len() as f64 * to / from).round() as usize;
     let mut late = (resampler.delay_s() * to).round() as usize;
     let mut out = Vec::with_capacity(wanted);
@@ -183,7 +201,7 @@ pub fn resample_all(samples: &[f32], from: f64, to: f64) -> Result<Vec<f32>> {
     let flush = ((resampler.delay_s() + 2.0 * resampler.chunk_s()) * from).ceil() as usize + 64;
     resampler.push(&vec![0.0; flush], &mut keep);
     out.resize(wanted, 0.0);
-    Ok(out)
+    out
 }
 
 #[cfg(test)]

@@ -17,6 +17,18 @@ fn a_clip_keeps_its_time_and_its_shape() {
 }
 
 #[test]
+fn what_was_resampled_before_leaves_no_trace() {
+    let (first, second) = (sine(44_100.0, 440.0, 0.3), sine(44_100.0, 1_000.0, 0.2));
+    let alone = std::thread::scope(|s| s.spawn(|| resample_all(&second, 44_100.0, 24_000.0).unwrap()).join().unwrap());
+    for rate in [44_100.0, 48_000.0] {
+        resample_all(&first, rate, 24_000.0).unwrap();
+        assert!(resample_all(&second, 44_100.0, 24_000.0).unwrap() == alone);
+    }
+    assert!(resample_all(&first, 1.0, 24_000.0).is_err());
+    assert!(resample_all(&second, 44_100.0, 24_000.0).unwrap() == alone);
+}
+
+#[test]
 fn what_the_model_can_not_hear_does_not_fold_back() {
     let resampled = resample_all(&sine(48_000.0, 17_000.0, 0.5), 48_000.0, 24_000.0).unwrap();
     let loudest = resampled[1000..11_000].iter().fold(0.0_f32, |m, s| m.max(s.abs()));

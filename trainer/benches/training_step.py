@@ -176,11 +176,11 @@ def quickest(shape):
     }
     best = {name: float("inf") for name in ways}
     for training in ways.values():
-        training.seconds(3)
+        training.seconds(2)
     # In turns, so that a busy machine is as unkind to one as to the other.
     for _ in range(4):
         for name, training in ways.items():
-            best[name] = min(best[name], training.seconds(3) / 3)
+            best[name] = min(best[name], training.seconds(1))
     name = min(best, key=best.get)
     times = ", ".join(f"{way} {1000 * s:.1f} ms" for way, s in best.items())
     return ways[name], f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads: {times}"

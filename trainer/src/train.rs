@@ -255,7 +255,7 @@ fn finish(run: Run, corpus: &Corpus, request: &Request, checkpoint: Option<Check
 }
 
 /// The model's classes: a technique model always has `none`, which silence and noise teach where no recording does.
-fn classes(manifest: &Manifest, task: Task) -> Result<Vec<String>> {
+pub(crate) fn classes(manifest: &Manifest, task: Task) -> Result<Vec<String>> {
     let mut classes = manifest.classes();
     if task == Task::Technique && !classes.iter().any(|c| c == NONE) {
         classes.push(NONE.into());

@@ -190,7 +190,7 @@ impl Watcher {
         rate + &left
     }
 
-    /// A line of its own.
+    /// A line of its own, beside the display.
     pub fn say(&mut self, line: &str) {
         self.last_word = Instant::now();
         if self.bar.is_hidden() {

@@ -7,6 +7,8 @@ use clap::{Parser, Subcommand};
 
 pub mod augment;
 pub mod compare;
+mod encoder;
+pub mod ensemble;
 pub mod evaluate;
 pub mod export;
 pub mod inspect;
@@ -26,7 +28,6 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one command in a process")]
 enum Command {
     /// Reads folders of recordings and writes a manifest: one row a file, with its labels, group and split.
     Prepare(prepare::Args),
@@ -35,9 +36,11 @@ enum Command {
     /// Writes polyphonic recordings made of single notes, and a manifest of them.
     Mix(mix::Args),
     /// Trains a model on a manifest.
-    Train(train::Args),
+    Train(Box<train::Args>),
     /// Writes a trained run as an ONNX file with its card, and checks it.
     Export(export::Args),
+    /// Combines models into one, with weights learnt on a validation split.
+    Ensemble(ensemble::Args),
     /// Measures a model on held-out recordings.
     Evaluate(evaluate::Args),
     /// Puts models side by side on the same held-out recordings.
@@ -58,8 +61,9 @@ pub fn main() -> ExitCode {
         Command::Prepare(args) => prepare::run(args),
         Command::Augment(args) => augment::run(args),
         Command::Mix(args) => mix::run(args),
-        Command::Train(args) => train::run(args),
+        Command::Train(args) => train::run(*args),
         Command::Export(args) => export::run(args),
+        Command::Ensemble(args) => ensemble::run(args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Recognize(args) => recognize::run(args),

@@ -60,7 +60,7 @@ pub fn run(args: Args) -> Result<()> {
     let run = args.run.as_deref().map(Run::open).transpose()?;
     let (model, manifest) = match (&run, args.model, args.manifest) {
         (Some(run), _, Some(manifest)) => (run.folder.join("model.onnx"), manifest),
-        (Some(run), _, None) => (run.folder.join("model.onnx"), run.manifest()?),
+        (Some(run), _, None) => (run.folder.join("model.onnx"), run.request()?.manifest),
         (None, Some(model), Some(manifest)) => (model, manifest),
         _ => bail!("say what the page is about: --run DIR, or --model FILE with --manifest FILE"),
     };

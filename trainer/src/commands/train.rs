@@ -11,9 +11,10 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args as _, Command, FromArgMatches, ValueEnum};
 use tocco_models::{FrontendConfig, Task};
 
+use super::encoder::{Common, EncoderArgs};
 use super::remark;
 use crate::augment::{Choice, Config, Polyphony, Range, Voices};
-use crate::engine::Provider;
+use crate::encoder::{HeadKind, HeadTraining};
 use crate::export::{OrtCheck, export};
 use crate::manifest::Manifest;
 use crate::net::{GruShape, Shape, TcnShape};
@@ -80,6 +81,8 @@ pub struct Args {
     augment: AugmentArgs,
     #[command(flatten)]
     learning: LearningArgs,
+    #[command(flatten)]
+    encoder: EncoderArgs,
 }
 
 /// What the network hears.
@@ -208,40 +211,53 @@ enum TaskName {
     Instruments,
 }
 
+impl TaskName {
+    fn task(self) -> Task {
+        match self {
+            Self::Technique => Task::Technique,
+            Self::Instruments => Task::Instruments,
+        }
+    }
+}
+
 /// Runs `tocco train`.
 ///
 /// # Errors
 /// Where the manifest can't be trained on, or the run's folder can't be written.
 pub fn run(args: Args) -> Result<()> {
-    let (run, manifest, no_report) = if let Some(folder) = &args.resume {
+    let run = if let Some(folder) = &args.resume {
         let folder = if folder.as_os_str().is_empty() { args.out.as_ref() } else { Some(folder) };
         refuse_others()?;
-        let run = resume(folder.context("--resume goes on with a run: name its folder")?, args.manifest.as_deref())?;
-        let manifest = args.manifest.map_or_else(|| run.manifest(), Ok)?;
-        (run, manifest, args.no_report)
+        resume(folder.context("--resume goes on with a run: name its folder")?, args.manifest.as_deref())?
     } else {
         let (args, matches) = with_file(args.config.as_deref())?;
         let (Some(manifest), Some(out)) = (&args.manifest, &args.out) else {
             bail!("--manifest and --out are needed, here or in the file of --config");
         };
         // Said before anything is read.
-        args.device.open()?;
+        let device = args.device.open()?;
+        if args.encoder.is_asked() {
+            let training = training_of_head(&args)?;
+            let manifest = Manifest::read(manifest)?;
+            manifest.remarks().iter().for_each(remark);
+            let out = out.clone();
+            return args.encoder.run(Common { manifest: &manifest, out: &out, device: &device, training });
+        }
         let options = options(&args)?;
         let config = config::as_used(&command(), &matches, &usual(&options, args.augment.augment.is_some()))?;
-        let (device, checkpoint_s) = (args.device, args.checkpoint_s);
-        let request = Request { manifest: manifest.clone(), device, checkpoint_s, config, options };
-        (train(&request, out)?, request.manifest, args.no_report)
+        let (manifest, device, checkpoint_s) = (manifest.clone(), args.device, args.checkpoint_s);
+        train(&Request { manifest, device, checkpoint_s, config, options }, out)?
     };
     let figures = run.figures()?;
     for (name, value) in &figures.metrics {
         remark(format_args!("{name}: {value:.3}"));
     }
-    let check = OrtCheck { library: None, provider: Provider::Cpu, required: false };
-    let report = export(&run, &run.settings.name, &run.folder.join("model.onnx"), &check)?;
+    let report = export(&run, &run.settings.name, &run.folder.join("model.onnx"), &OrtCheck::usual())?;
     remark(report.text());
-    if !no_report {
-        let manifest = Manifest::read(&manifest)?;
-        super::report::of_training(&run, &manifest).context("the model is written, but the page about it is not")?;
+    if !args.no_report {
+        let manifest = args.manifest.map_or_else(|| Ok(run.request()?.manifest), Ok::<_, anyhow::Error>)?;
+        super::report::of_training(&run, &Manifest::read(&manifest)?)
+            .context("the model is written, but the page about it is not")?;
     }
     Ok(())
 }
@@ -272,7 +288,7 @@ fn refuse_others() -> Result<()> {
     let given = |arg: &&clap::Arg| matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
     let command = command();
     let other = command.get_arguments().filter(given).filter_map(clap::Arg::get_long);
-    if let Some(other) = other.into_iter().find(|name| !["resume", "out", "manifest", "no-report"].contains(name)) {
+    if let Some(other) = other.into_iter().find(|name| !["resume", "out", "manifest"].contains(name)) {
         bail!("--resume goes on with the options that the run began with: leave --{other} away");
     }
     Ok(())
@@ -331,11 +347,28 @@ fn augmentation(args: &AugmentArgs, usual: Config) -> Result<Config> {
     Ok(config)
 }
 
-fn options(args: &Args) -> Result<Options> {
-    let task = match args.task {
-        TaskName::Technique => Task::Technique,
-        TaskName::Instruments => Task::Instruments,
+/// The training of a head on an encoder: quick, since the embeddings are there.
+fn training_of_head(args: &Args) -> Result<HeadTraining> {
+    let training = HeadTraining {
+        task: args.task.task(),
+        head: HeadKind::Linear,
+        epochs: args.learning.epochs.unwrap_or(30),
+        batch_size: args.learning.batch_size.unwrap_or(32),
+        lr: args.learning.lr.unwrap_or(2e-3),
+        weight_decay: args.learning.weight_decay,
+        seed: args.seed,
+        windows: 1,
+        decision_s: 0.1,
     };
+    for (name, value) in [("--epochs", training.epochs), ("--batch-size", training.batch_size)] {
+        ensure!(value > 0, "{name} is 0: it must be at least 1");
+    }
+    ensure!(training.lr > 0.0 && training.lr <= 1.0, "--lr is {}: it must lie between 0 and 1", training.lr);
+    Ok(training)
+}
+
+fn options(args: &Args) -> Result<Options> {
+    let task = args.task.task();
     let usual = of_kind(args, task)?;
     let (scenes, augment, learning) = (&args.scenes, &args.augment, &args.learning);
     let sample_rate = args.frontend.sample_rate.unwrap_or(usual.sample_rate);

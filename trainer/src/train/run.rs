@@ -29,7 +29,8 @@ use crate::net::{Hearing, Net, NetConfig};
 use crate::watch;
 
 /// What a training leaves beside `run.json`. The figures go first: nothing is exported without them.
-const OLDER_FILES: [&str; 6] = ["figures.json", "report.html", "model.onnx", CHECKPOINT, "best.bpk", REQUEST];
+const OLDER_FILES: [&str; 8] =
+    ["figures.json", "report.html", "model.onnx", CHECKPOINT, "best.bpk", REQUEST, "encoder.json", "head.bpk"];
 pub(super) const CHECKPOINT: &str = "checkpoint";
 pub(super) const CONFIG: &str = "config.toml";
 pub(super) const REQUEST: &str = "request.toml";
@@ -130,14 +131,6 @@ impl Run {
         read_json(&self.folder.join("figures.json")).context("the training has not ended")
     }
 
-    /// The manifest that it was trained on.
-    ///
-    /// # Errors
-    /// Where the folder does not say.
-    pub fn manifest(&self) -> Result<PathBuf> {
-        Ok(Request::read(&self.folder.join(REQUEST))?.manifest)
-    }
-
     /// Locks a folder for as long as the answer lives, and sweeps out files that a killed program left half-written.
     pub(super) fn lock(folder: &Path) -> Result<File> {
         let path = folder.join("in-use");
@@ -156,6 +149,14 @@ impl Run {
             let _ = std::fs::remove_file(path);
         }
         Ok(file)
+    }
+
+    /// What the training was asked for.
+    ///
+    /// # Errors
+    /// Where its file is missing or broken.
+    pub fn request(&self) -> Result<Request> {
+        Request::read(&self.folder.join(REQUEST))
     }
 
     /// Removes what an older training left in the folder: its weights must never go out with other settings.

@@ -19,7 +19,7 @@ use super::training::Clip;
 use super::{loss, validate};
 use crate::augment::SceneConfig;
 use crate::net::Net;
-use crate::watch::{Plan, Validation, Watcher};
+use crate::watch::{self, Validation, Watcher};
 
 /// Short training sets still get this many steps an epoch.
 const FEWEST_STEPS: usize = 12;
@@ -85,8 +85,8 @@ impl<'a> Trainer<'a> {
         let steps = self.steps_per_epoch();
         let total = steps * options.epochs;
         let first = self.state.step;
-        let watched =
-            Plan { epochs: options.epochs, steps: total, first_step: first, step_sound_s: self.step_sound_s() };
+        let step_sound_s = options.batch_size as f64 * self.scene_s();
+        let watched = watch::Plan { epochs: options.epochs, steps: total, first_step: first, step_sound_s };
         let mut watcher = Watcher::start(&self.run.folder, watched, options)?;
         let interrupts = Interrupts::listen();
         let plan =
@@ -99,8 +99,7 @@ impl<'a> Trainer<'a> {
                 let (training, plateau) = (&options.training, self.state.plateau);
                 let course = training.schedule.factor(self.state.step, total, training.warm_up, plateau);
                 let rate = options.lr * course;
-                let loss = self.step(&batch, rate)?;
-                watcher.step(rate, loss)?;
+                watcher.step(rate, self.step(&batch, rate)?)?;
                 self.state.seconds = earlier_s + began.elapsed().as_secs_f64();
                 let validated = self.state.step.is_multiple_of(steps)
                     && self.end_of_epoch(self.state.step / steps, &mut watcher)?;
@@ -128,17 +127,14 @@ impl<'a> Trainer<'a> {
         self.state.seconds
     }
 
+    fn scene_s(&self) -> f64 {
+        (self.scene.frames * self.scene.frontend.hop) as f64 / f64::from(self.scene.rate)
+    }
+
     fn steps_per_epoch(&self) -> usize {
         let sound: usize = self.corpus.train.iter().map(|c| c.samples.len()).sum();
         let scene = self.scene.frames * self.scene.frontend.hop;
         (sound / (scene * self.run.settings.options.batch_size)).max(FEWEST_STEPS)
-    }
-
-    /// Seconds of sound in a step.
-    fn step_sound_s(&self) -> f64 {
-        let options = &self.run.settings.options;
-        let samples = self.scene.frames * self.scene.frontend.hop * options.batch_size;
-        samples as f64 / f64::from(options.sample_rate)
     }
 
     /// One step; its loss where that is read.

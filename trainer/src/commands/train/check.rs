@@ -98,7 +98,7 @@ fn check_shape(options: &Options) -> Result<()> {
             !options.own_heads,
             "a support vector machine tells each class from the rest already: it has no use for heads of their own"
         ),
-        Shape::CbamCnn(_) | Shape::MsCrnn(_) | Shape::Summary(_) => {}
+        Shape::CbamCnn(_) | Shape::MsCrnn(_) | Shape::Summary(_) | Shape::Pooled(_) => {}
     }
     Ok(())
 }
