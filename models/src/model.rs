@@ -188,6 +188,9 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     if !metadata.is_file() {
         return Err(unreadable(std::io::Error::other("it is not a file")));
     }
+    if metadata.len() > onnx::LARGEST_FILE {
+        return Err(Error::TooLarge { size: metadata.len(), limit: onnx::LARGEST_FILE }.in_file(path));
+    }
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(unreadable)?;
     file.take(onnx::LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;

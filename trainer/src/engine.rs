@@ -1,6 +1,12 @@
 //! ONNX Runtime as a second engine. Its library is found at run time and never linked; without it everything else
 //! works.
 
+mod network;
+mod placement;
+
+pub use network::Network;
+pub use placement::Placed;
+
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -130,8 +136,14 @@ fn environment(library: &Path) -> Result<&'static Environment> {
     }
 }
 
-/// A session on one thread.
-fn session(bytes: &[u8], library: &Path, provider: Provider) -> Result<Session> {
+/// A session on so many threads. With `profile`, a path without its ending, ONNX Runtime notes what runs where.
+fn session(
+    bytes: &[u8],
+    library: &Path,
+    provider: Provider,
+    threads: usize,
+    profile: Option<&Path>,
+) -> Result<Session> {
     let environment = environment(library)?;
     let builder = Session::builder(environment).context("ONNX Runtime makes no session")?;
     let providers = match provider {
@@ -142,9 +154,38 @@ fn session(bytes: &[u8], library: &Path, provider: Provider) -> Result<Session> 
     let mut builder = builder
         .with_execution_providers([providers.error_on_failure()])
         .map_err(|e| anyhow!("ONNX Runtime has no execution provider «{}» here: {e}", provider.name()))?
-        .with_intra_threads(1)
-        .map_err(|e| anyhow!("ONNX Runtime refuses a single thread: {e}"))?;
+        .with_intra_threads(threads)
+        .map_err(|e| anyhow!("ONNX Runtime refuses {threads} threads: {e}"))?;
+    if let Some(path) = profile {
+        builder = builder.with_profiling(path).map_err(|e| anyhow!("ONNX Runtime writes no profile: {e}"))?;
+    }
     builder.commit_from_memory(bytes).context("ONNX Runtime refuses the model")
+}
+
+/// A session of which every node runs on `provider`. ONNX Runtime gives nodes that a provider lacks to the processor
+/// without a word, so for all providers but that one `rehearse`, which runs the network once, is profiled.
+fn placed_session(
+    bytes: &[u8],
+    library: &Path,
+    provider: Provider,
+    threads: usize,
+    rehearse: impl FnOnce(&mut Session) -> Result<()>,
+) -> Result<Session> {
+    if provider == Provider::Cpu {
+        return session(bytes, library, provider, threads, None);
+    }
+    let folder = tempfile::tempdir().context("no folder can be made for the profile of ONNX Runtime")?;
+    let mut session = session(bytes, library, provider, threads, Some(&folder.path().join("profile")))?;
+    rehearse(&mut session)?;
+    placement::stays_on(&profile_of(&mut session)?, provider)?;
+    Ok(session)
+}
+
+/// Ends a profile and reads it.
+fn profile_of(session: &mut Session) -> Result<Vec<Placed>> {
+    let path = session.end_profiling().context("ONNX Runtime writes no profile")?;
+    let profile = std::fs::read_to_string(&path).with_context(|| format!("{path}: the profile can't be read"))?;
+    placement::read(&profile)
 }
 
 /// The first output of a network that takes a whole sequence at once: `frames` `[1, frames, mels]` as its only input,
@@ -153,7 +194,7 @@ fn session(bytes: &[u8], library: &Path, provider: Provider) -> Result<Session> 
 /// # Errors
 /// Where the library can't be loaded, the model is refused or fails.
 pub fn answers_to_sequence(bytes: &[u8], library: &Path, frames: &[f32], mels: usize) -> Result<Vec<f32>> {
-    let mut session = session(bytes, library, Provider::Cpu)?;
+    let mut session = session(bytes, library, Provider::Cpu, 1, None)?;
     let input = Tensor::from_array(([1, frames.len() / mels, mels], frames.to_vec()))?;
     let outputs = session.run(ort::inputs![input])?;
     Ok(outputs[0].try_extract_tensor::<f32>()?.1.to_vec())
@@ -164,8 +205,10 @@ pub fn answers_to_sequence(bytes: &[u8], library: &Path, frames: &[f32], mels: u
 /// # Errors
 /// Where the library can't be loaded, the provider is not there, or the model is refused.
 pub fn runner_from_bytes(bytes: &[u8], card: &Card, library: &Path, provider: Provider) -> Result<Box<dyn Runner>> {
-    let session = session(bytes, library, provider)?;
     let shapes = shapes(card);
+    let zeros: Vec<Vec<f32>> = shapes.iter().map(|shape| vec![0.0; shape.iter().product()]).collect();
+    let rehearse = |session: &mut Session| Ok(session.run(values(&shapes, &zeros)?.as_slice()).map(|_| ())?);
+    let session = placed_session(bytes, library, provider, 1, rehearse)?;
     if session.inputs().len() != shapes.len() || session.outputs().len() != shapes.len() {
         bail!(
             "the network has {} inputs and {} outputs, its card speaks of {}",
@@ -174,8 +217,16 @@ pub fn runner_from_bytes(bytes: &[u8], card: &Card, library: &Path, provider: Pr
             shapes.len()
         );
     }
-    let inputs = shapes.iter().map(|shape| vec![0.0; shape.iter().product()]).collect();
-    Ok(Box::new(OrtRunner { session, shapes, inputs }))
+    Ok(Box::new(OrtRunner { session, shapes, inputs: zeros }))
+}
+
+/// Tensors of the inputs.
+fn values<'a>(shapes: &[Vec<usize>], inputs: &[Vec<f32>]) -> ort::Result<Vec<ort::session::SessionInputValue<'a>>> {
+    shapes
+        .iter()
+        .zip(inputs)
+        .map(|(shape, numbers)| Ok(Tensor::from_array((shape.clone(), numbers.clone()))?.into()))
+        .collect()
 }
 
 /// Shapes of the inputs: the sound, then the states.
@@ -199,6 +250,15 @@ impl Provider {
             Self::Coreml => "coreml",
         }
     }
+
+    /// What ONNX Runtime calls it.
+    fn in_onnxruntime(self) -> &'static str {
+        match self {
+            Self::Cpu => "CPUExecutionProvider",
+            Self::Cuda => "CUDAExecutionProvider",
+            Self::Coreml => "CoreMLExecutionProvider",
+        }
+    }
 }
 
 /// One network with its state, on ONNX Runtime.
@@ -211,12 +271,7 @@ struct OrtRunner {
 
 impl OrtRunner {
     fn run(&mut self, logits: &mut [f32]) -> ort::Result<()> {
-        let values: Vec<ort::session::SessionInputValue<'_>> = self
-            .shapes
-            .iter()
-            .zip(&self.inputs)
-            .map(|(shape, numbers)| Ok(Tensor::from_array((shape.clone(), numbers.clone()))?.into()))
-            .collect::<ort::Result<_>>()?;
+        let values = values(&self.shapes, &self.inputs)?;
         let outputs = self.session.run(values.as_slice())?;
         let (_, answer) = outputs[0].try_extract_tensor::<f32>()?;
         for (to, from) in logits.iter_mut().zip(answer) {
@@ -245,3 +300,6 @@ impl Runner for OrtRunner {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

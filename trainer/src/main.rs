@@ -3,5 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    tocco_trainer::memory::keep_freed();
     tocco_trainer::commands::main()
 }

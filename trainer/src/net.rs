@@ -18,7 +18,11 @@ mod cbam;
 mod convolutional;
 mod head;
 mod init;
+mod matrix;
 mod ms_crnn;
+mod pooled;
+mod residual;
+mod scan;
 mod stream_gru;
 mod stream_tcn;
 mod summary;
@@ -29,6 +33,7 @@ pub use cbam::{CbamCnn, CbamShape, CbamStage};
 pub use convolutional::{Between, ConvShape, Convolution, Convolutional, Dense, LEAK, Stage, stretching};
 pub use head::{HEAD_UNITS, Head, OwnHeads};
 pub use ms_crnn::{MsCrnn, MsCrnnShape};
+pub use pooled::{Attention, Pooled, PooledShape, Pooling, Tokens};
 pub use stream_gru::{GruLayer, GruShape, StreamGru};
 pub use stream_tcn::{Block, StreamTcn, TcnShape};
 pub use summary::{Kernel, OnSummary, STATISTICS, Summary, SummaryShape, VARIANCE_FLOOR, summaries};
@@ -52,6 +57,8 @@ pub enum Shape {
     Ast(AstShape),
     /// A plain method on a summary of a window.
     Summary(SummaryShape),
+    /// A window made one frame: heads on encoders.
+    Pooled(PooledShape),
 }
 
 /// How a network hears.
@@ -77,6 +84,7 @@ impl Shape {
             Self::MsCrnn(shape) => shape.frames,
             Self::Ast(shape) => shape.frames,
             Self::Summary(shape) => shape.frames,
+            Self::Pooled(shape) => shape.frames,
         };
         Hearing::Window { frames }
     }
@@ -98,6 +106,7 @@ pub struct NetConfig {
 
 /// What makes features of frames.
 #[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one network in a training")]
 pub enum Trunk {
     /// A causal residual stack.
     StreamTcn(StreamTcn),
@@ -113,6 +122,8 @@ pub enum Trunk {
     Ast(Ast),
     /// A plain method on a summary of a window.
     Summary(Summary),
+    /// A window made one frame.
+    Pooled(Pooled),
 }
 
 /// A whole network.
@@ -145,6 +156,10 @@ impl Net {
             Shape::MsCrnn(shape) => (Trunk::MsCrnn(MsCrnn::new(shape, inputs, rng, device)), shape.hidden),
             Shape::Ast(shape) => (Trunk::Ast(Ast::new(shape, inputs, rng, device)), shape.dim),
             Shape::Summary(shape) => (Trunk::Summary(Summary::new(shape, inputs, rng, device)), shape.features(inputs)),
+            Shape::Pooled(shape) => {
+                let (trunk, features) = Pooled::new(shape, inputs, rng, device);
+                (Trunk::Pooled(trunk), features)
+            }
         };
         Self { trunk, head: Head::new(config.own_heads, features, config.classes, rng, device) }
     }
@@ -161,6 +176,7 @@ impl Net {
             Trunk::MsCrnn(trunk) => trunk.forward(frames),
             Trunk::Ast(trunk) => trunk.forward(frames),
             Trunk::Summary(trunk) => trunk.forward(frames),
+            Trunk::Pooled(trunk) => trunk.forward(frames),
         })
     }
 

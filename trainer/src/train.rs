@@ -1,37 +1,47 @@
 //! Training: a manifest becomes a run, a folder with checkpoints, settings and figures.
 
 mod batches;
+mod checkpoint;
 mod corpus;
+mod interrupt;
 mod loss;
 mod presets;
+mod request;
 mod run;
 mod schedule;
 mod svm;
+mod trainer;
+mod training;
 mod validate;
 
 pub use corpus::Corpus;
+pub use loss::{LossKind, Tensors, Weighting, loss};
 pub use presets::{NetKind, preset};
+pub use request::Request;
 pub use run::{Figures, Run, Settings};
+pub use schedule::Schedule;
+pub use training::{Clip, Training};
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use burn::grad_clipping::GradientClippingConfig;
-use burn::module::Module;
-use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::{Deserialize, Serialize};
-use tocco_models::{FrontendConfig, NONE, Task};
+use tocco_models::{FrontendConfig, NONE, Task, write_beside};
 
 use crate::augment::{Config, Library, SceneConfig, Voices};
+use crate::commands::remark;
 use crate::manifest::Manifest;
-use crate::net::{Hearing, Net, OnSummary, Shape, SummaryShape};
+use crate::net::{Hearing, OnSummary, Shape, SummaryShape};
+use checkpoint::Checkpoint;
+use run::{CONFIG, REQUEST, STARTING};
+use trainer::Trainer;
 
 /// Where the arithmetic of training runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum DeviceKind {
     /// The processor: always there.
     Cpu,
@@ -101,59 +111,151 @@ pub struct Options {
     pub own_heads: bool,
     /// Windows that a network which hears windows takes from a scene.
     pub windows_per_scene: usize,
+    /// The rate that the model works at, in Hz.
+    #[serde(default = "usual_rate")]
+    pub sample_rate: u32,
     /// The log-mel frontend.
     pub frontend: FrontendConfig,
     /// How many notes sound together in a scene.
     pub voices: Voices,
     /// What augmentation does.
     pub augmentation: Config,
+    /// What is minimised, how far a step goes and when it is enough.
+    #[serde(default)]
+    pub training: Training,
 }
 
-/// The rate that every shipped model works at, in Hz.
+/// The rate that every shipped model works at, in Hz: the usual [`Options::sample_rate`].
 pub const SAMPLE_RATE: u32 = 24_000;
-/// Short training sets still get this many steps an epoch.
-const FEWEST_STEPS: usize = 12;
-/// Tells the seeds of what a network draws from those of scenes.
-const DRAWS: u64 = 0x6472_6177;
-/// Share of the old average that a step leaves in the averaged weights.
-const AVERAGING: f32 = 0.998;
 
-/// Trains on a manifest and leaves a whole run in `out`. An older run there is removed before the first step.
+fn usual_rate() -> u32 {
+    SAMPLE_RATE
+}
+
+/// Trains as asked and leaves a whole run in `out`. An older run there is removed before the first step.
 ///
 /// # Errors
-/// Where the manifest can't be trained on, or a file of the run can't be written.
-pub fn train(manifest: &Manifest, out: &Path, options: &Options, device: &Device) -> Result<Run> {
-    manifest.check_for_training()?;
-    let classes = classes(manifest, options.task)?;
+/// Where the manifest can't be trained on, a file of the run can't be written, or somebody asks the program to end.
+pub fn train(request: &Request, out: &Path) -> Result<Run> {
+    let material = Material::read(request)?;
     std::fs::create_dir_all(out).with_context(|| format!("{}: the folder can't be made", out.display()))?;
-    let started = Instant::now();
-    let corpus = Corpus::load(manifest, &classes)?;
-    let scene = scene_config(options, &classes)?;
-    let (mean, deviation) = batches::statistics(&corpus.train, &scene, classes.len(), options.seed)?;
-    let name = out.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
-    let mut settings = Settings { name, classes, mean, deviation, data: manifest.sources(), options: options.clone() };
-    // A support vector machine is fitted at once; all else learns in steps.
-    let fitted = match &settings.options.shape {
-        Shape::Summary(SummaryShape { on: OnSummary::Svm(_), .. }) => {
-            Some(svm::fit(&mut settings, &corpus.train, &scene)?)
-        }
-        _ => None,
-    };
-    let run = Run { folder: out.to_owned(), settings };
-    run.clear()?;
-    run.save_settings()?;
-    match fitted {
-        Some(net) => run.save_best(&net)?,
-        None => Trainer::new(&run, &corpus, &scene, device).all_epochs()?,
+    let _lock = Run::lock(out)?;
+    material.train(request, out)
+}
+
+/// Goes on with the training in `folder` from its newest checkpoint, to the weights that it would have had without
+/// the interruption. `manifest`: where the recordings are now, should they have moved.
+///
+/// # Errors
+/// As [`train`]; where the folder holds no training, or the recordings are not those that it began with.
+pub fn resume(folder: &Path, manifest: Option<&Path>) -> Result<Run> {
+    ensure!(folder.is_dir(), "{}: there is no such folder", folder.display());
+    let _lock = Run::lock(folder)?;
+    let starting = folder.join(STARTING);
+    let began = !starting.exists();
+    let mut request = Request::read(&if began { folder.join(REQUEST) } else { starting })
+        .with_context(|| format!("{}: there is no training to go on with", folder.display()))?;
+    if let Some(manifest) = manifest {
+        request.manifest = manifest.to_owned();
     }
-    let mut figures = validate::final_figures(&run, &corpus, device)?;
-    figures.metrics.insert("training/seconds".into(), started.elapsed().as_secs_f64());
+    let checkpoint = if began { Checkpoint::read(&folder.join(run::CHECKPOINT))? } else { None };
+    let material = Material::read(&request)?;
+    let Some(checkpoint) = checkpoint else {
+        remark("the training was stopped before its first checkpoint: it begins anew");
+        return material.train(&request, folder);
+    };
+    let run = Run::open(folder)?;
+    let corpus = Corpus::load(&material.manifest, &run.settings.classes, run.settings.options.sample_rate)?;
+    ensure!(
+        material.classes == run.settings.classes && corpus.sum(&material.classes) == checkpoint.state.recordings,
+        "{}: the recordings are not those that the training in {} began with: bring them back, or train anew without \
+         --resume",
+        request.manifest.display(),
+        folder.display()
+    );
+    remark(format_args!("going on after {} steps", checkpoint.state.step));
+    finish(run, &corpus, &request, Some(checkpoint))
+}
+
+/// What is trained on.
+struct Material {
+    manifest: Manifest,
+    classes: Vec<String>,
+}
+
+impl Material {
+    fn read(request: &Request) -> Result<Self> {
+        let manifest = Manifest::read(&request.manifest)?;
+        manifest.remarks().iter().for_each(remark);
+        manifest.check_for_training()?;
+        let classes = classes(&manifest, request.options.task)?;
+        Ok(Self { manifest, classes })
+    }
+
+    /// From the first step.
+    fn train(self, request: &Request, out: &Path) -> Result<Run> {
+        let starting = out.join(STARTING);
+        request.write(&starting)?;
+        let begun = self.begin(request, out).and_then(|begun| {
+            std::fs::rename(&starting, out.join(REQUEST)).with_context(|| starting.display().to_string())?;
+            Ok(begun)
+        });
+        if begun.is_err() {
+            // A start that failed is nothing to go on with; were the file to stay, it would only be tried again.
+            let _ = std::fs::remove_file(&starting);
+        }
+        let (run, corpus) = begun?;
+        finish(run, &corpus, request, None)
+    }
+
+    /// Reads the recordings and measures them; then the run takes the place of an older one.
+    fn begin(self, request: &Request, out: &Path) -> Result<(Run, Corpus)> {
+        let (options, classes) = (&request.options, self.classes);
+        let corpus = Corpus::load(&self.manifest, &classes, options.sample_rate)?;
+        let scene = scene_config(options, &classes)?;
+        let (mean, deviation) = batches::statistics(&corpus.train, &scene, classes.len(), options.seed)?;
+        let name = out.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
+        let data = self.manifest.sources();
+        let mut settings = Settings { name, classes, mean, deviation, data, options: options.clone() };
+        // A support vector machine is fitted at once; all else learns in steps.
+        let fitted = is_fitted(&settings).then(|| svm::fit(&mut settings, &corpus.train, &scene)).transpose()?;
+        let run = Run { folder: out.to_owned(), settings };
+        run.clear()?;
+        run.save_settings()?;
+        if let Some(net) = fitted {
+            run.save_best(&net)?;
+        }
+        write_beside(&out.join(CONFIG), request.config.as_bytes())?;
+        // Numbers as the file has them: a training that is resumed works with no others.
+        Ok((Run::open(out)?, corpus))
+    }
+}
+
+/// Whether the network is fitted to the recordings at once, without steps.
+fn is_fitted(settings: &Settings) -> bool {
+    matches!(&settings.options.shape, Shape::Summary(SummaryShape { on: OnSummary::Svm(_), .. }))
+}
+
+/// The steps that are left, and the figures.
+fn finish(run: Run, corpus: &Corpus, request: &Request, checkpoint: Option<Checkpoint>) -> Result<Run> {
+    let device = request.device.open()?;
+    let scene = scene_config(&run.settings.options, &run.settings.classes)?;
+    let mut seconds = None;
+    if !is_fitted(&run.settings) {
+        let mut trainer = Trainer::new(&run, corpus, &scene, &device, checkpoint)?;
+        trainer.all_steps(Duration::try_from_secs_f64(request.checkpoint_s)?)?;
+        seconds = Some(trainer.seconds());
+    }
+    let mut figures = validate::final_figures(&run, corpus, &device)?;
+    if let Some(seconds) = seconds {
+        figures.metrics.insert("training/seconds".into(), seconds);
+    }
     run.save_figures(&figures)?;
     Ok(run)
 }
 
 /// The model's classes: a technique model always has `none`, which silence and noise teach where no recording does.
-fn classes(manifest: &Manifest, task: Task) -> Result<Vec<String>> {
+pub(crate) fn classes(manifest: &Manifest, task: Task) -> Result<Vec<String>> {
     let mut classes = manifest.classes();
     if task == Task::Technique && !classes.iter().any(|c| c == NONE) {
         classes.push(NONE.into());
@@ -166,9 +268,9 @@ fn classes(manifest: &Manifest, task: Task) -> Result<Vec<String>> {
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few seconds in frames")]
 fn scene_config(options: &Options, classes: &[String]) -> Result<SceneConfig> {
-    let frames_a_second = SAMPLE_RATE as f32 / options.frontend.hop as f32;
+    let frames_a_second = options.sample_rate as f32 / options.frontend.hop as f32;
     Ok(SceneConfig {
-        rate: SAMPLE_RATE,
+        rate: options.sample_rate,
         frontend: options.frontend.clone(),
         frames: ((options.scene_s * frames_a_second).round() as usize).max(match options.shape.hearing() {
             Hearing::Stream => 8,
@@ -180,127 +282,6 @@ fn scene_config(options: &Options, classes: &[String]) -> Result<SceneConfig> {
         none: classes.iter().position(|c| c == NONE),
         voices: options.voices,
         augmentation: options.augmentation.clone(),
-        library: Arc::new(Library::load(&options.augmentation, SAMPLE_RATE)?),
+        library: Arc::new(Library::load(&options.augmentation, options.sample_rate)?),
     })
-}
-
-/// The state of a training under way.
-struct Trainer<'a> {
-    run: &'a Run,
-    corpus: &'a Corpus,
-    scene: &'a SceneConfig,
-    device: &'a Device,
-    net: Net,
-    optimizer: ModuleOptimizer,
-    /// Exponential mean of the weights: what is validated and exported.
-    averaged: Vec<f32>,
-    best: Option<f64>,
-}
-
-impl<'a> Trainer<'a> {
-    fn new(run: &'a Run, corpus: &'a Corpus, scene: &'a SceneConfig, device: &'a Device) -> Self {
-        let options = &run.settings.options;
-        let net = Net::new(&run.settings.net(), options.seed, &device.clone().autodiff());
-        let optimizer = AdamWConfig::new()
-            .with_weight_decay(options.weight_decay)
-            .with_epsilon(1e-8)
-            .with_grad_clipping(Some(GradientClippingConfig::Norm(1.0)))
-            .init();
-        let averaged = net.weights();
-        Self { run, corpus, scene, device, net, optimizer, averaged, best: None }
-    }
-
-    fn all_epochs(&mut self) -> Result<()> {
-        let options = &self.run.settings.options;
-        let steps = self.steps_per_epoch();
-        let total = steps * options.epochs;
-        let bar = progress_bar(total);
-        let plan = batches::Plan { clips: &self.corpus.train, scene: self.scene, settings: &self.run.settings, total };
-        batches::produce(&plan, |next| {
-            let mut loss = f32::NAN;
-            for step in 0..total {
-                let batch = next()?;
-                let rate = options.lr * schedule::learning_rate(step, total);
-                // Reading the loss waits for the device, so only now and then.
-                let now = self.step(&batch, rate, step);
-                if step % 4 == 0 {
-                    let value = now.into_scalar::<f32>();
-                    if !value.is_finite() {
-                        bail!("the loss is no longer a number after {step} steps: train with a smaller --lr");
-                    }
-                    loss = if loss.is_nan() { value } else { 0.9 * loss + 0.1 * value };
-                }
-                bar.inc(1);
-                if (step + 1) % steps == 0 {
-                    self.end_of_epoch((step + 1) / steps, loss, &bar)?;
-                }
-            }
-            Ok(())
-        })?;
-        bar.finish_and_clear();
-        Ok(())
-    }
-
-    fn steps_per_epoch(&self) -> usize {
-        let sound: usize = self.corpus.train.iter().map(|c| c.samples.len()).sum();
-        let scene = self.scene.frames * self.scene.frontend.hop;
-        (sound / (scene * self.run.settings.options.batch_size)).max(FEWEST_STEPS)
-    }
-
-    fn step(&mut self, batch: &batches::Batch, rate: f64, step: usize) -> burn::tensor::Tensor<1> {
-        let device = self.net_device();
-        // What the network draws at a step depends on the step alone.
-        device.seed(batches::scene_seed(self.run.settings.options.seed ^ DRAWS, step as u64));
-        let tensors = batch.to_device(&device);
-        let logits = self.net.forward(tensors.frames.clone());
-        let loss = loss::loss(&logits, &tensors, self.run.settings.options.task);
-        let gradients = GradientsParams::from_grads(loss.backward(), &self.net);
-        self.net = self.optimizer.step(rate, self.net.clone(), gradients);
-        let keep = AVERAGING.min((1 + step) as f32 / (10 + step) as f32);
-        for (mean, new) in self.averaged.iter_mut().zip(self.net.valid().weights()) {
-            *mean = keep * *mean + (1.0 - keep) * new;
-        }
-        loss.inner()
-    }
-
-    fn net_device(&self) -> Device {
-        self.device.clone().autodiff()
-    }
-
-    fn end_of_epoch(&mut self, epoch: usize, loss: f32, bar: &ProgressBar) -> Result<()> {
-        let epochs = self.run.settings.options.epochs;
-        // Validation costs as much as a few steps: not after each of many short epochs.
-        let every = (epochs / 20).max(1);
-        if !epoch.is_multiple_of(every) && epoch != epochs {
-            return Ok(());
-        }
-        let averaged = self.net.valid().with_weights(&self.averaged);
-        let score = validate::files(&averaged, &self.run.settings, &self.corpus.val, self.device)?;
-        self.run.save_last(&self.net, &averaged, &self.optimizer, epoch)?;
-        // Later weights have been averaged for longer: they win a draw.
-        if self.best.is_none_or(|best| score.selection() >= best) {
-            self.best = Some(score.selection());
-            self.run.save_best(&averaged)?;
-        }
-        let line = format!(
-            "epoch {epoch}/{epochs}  loss {loss:.3}  validation: macro-F1 {:.3}, macro-recall {:.3}, loss {:.3}",
-            score.macro_f1, score.macro_recall, score.loss
-        );
-        bar.set_message(format!("loss {loss:.3}, validation macro-F1 {:.3}", score.macro_f1));
-        if bar.is_hidden() {
-            eprintln!("{line}")
-        } else {
-            bar.println(line)
-        }
-        Ok(())
-    }
-}
-
-fn progress_bar(steps: usize) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(Some(steps as u64), ProgressDrawTarget::stderr());
-    // The template is a constant; were it wrong, the plain bar would do.
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} steps  {msg}  {eta} left") {
-        bar.set_style(style);
-    }
-    bar
 }

@@ -186,3 +186,74 @@ fn refuses_before_training_what_can_not_be_trained() {
     assert!(words.contains("«dull»") && words.contains("«val»"), "{words}");
     assert!(!run.exists(), "nothing was begun");
 }
+
+#[test]
+fn a_run_can_be_repeated_from_its_own_config() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = data_set(folder.path());
+    let [first, second] = ["first", "second"].map(|name| folder.path().join(name));
+    let asked = "--epochs 1 --seed 3 --sample-rate 16000 --mels 20 --fmax 7000 --hop 160 --window 512 --fft-size 512 \
+                 --focal 1.5 --class-balance 0.9 --clip value:0.5 --schedule one-cycle --averaging 0.9 --loss both";
+    let output = tocco(&small(&manifest, &first, asked));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let config = first.join("config.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    assert!(
+        text.contains("[frontend]") && text.contains("sample_rate = 16000") && text.contains("stay = 0.5"),
+        "{text}"
+    );
+
+    let words = ["train", "--config", config.to_str().unwrap(), "--out", second.to_str().unwrap()];
+    let output = tocco(&words);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let card = |run: &Path| tocco_models::Model::load(&run.join("model.onnx")).unwrap().card().clone();
+    let (first, second) = (card(&first), card(&second));
+    assert_eq!(first.reference, second.reference);
+    assert_eq!((first.sample_rate, first.frontend.as_ref().unwrap().mels), (16_000, 20));
+    assert_eq!(first.frontend, second.frontend);
+}
+
+#[test]
+fn a_config_that_can_not_be_meant_is_refused_by_line_and_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = data_set(folder.path());
+    let path = folder.path().join("run.toml");
+    let ask = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        let run = folder.path().join("run");
+        let output = tocco(&small(&manifest, &run, &format!("--config {}", path.to_str().unwrap())));
+        assert_eq!(output.status.code(), Some(1));
+        assert!(!run.exists(), "nothing was begun");
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(words.contains("run.toml, line "), "{words}");
+        words
+    };
+    let words = ask("[schedule]\nepochs = 1\nweigth_decay = 0.1\n");
+    assert!(words.contains("line 3") && words.contains("did you mean «weight_decay»?"), "{words}");
+    let words = ask("[loss]\nepochs = 1\n");
+    assert!(words.contains("line 2") && words.contains("«epochs» belongs into [schedule]"), "{words}");
+    assert!(ask("[scedule]\nepochs = 1\n").contains("no table [scedule]: did you mean «schedule»?"));
+    let words = ask("[schedule]\n\nepochs = \"many\"\n");
+    assert!(words.contains("line 3") && words.contains("«epochs» can't be «many»"), "{words}");
+    let words = ask("[net]\nnet = \"stream-tnc\"\n");
+    assert!(words.contains("«net» can't be «stream-tnc»") && words.contains("stream-tcn"), "{words}");
+    assert!(ask("[net]\nown_heads = 3\n").contains("«own_heads» must be true or false"));
+    assert!(ask("[net\n").contains("line 1"));
+}
+
+#[test]
+fn ends_early_once_the_validation_does_not_get_better() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = data_set(folder.path());
+    let run = folder.path().join("run");
+    let output = tocco(&small(&manifest, &run, "--epochs 60 --patience 1 --schedule constant --averaging 0"));
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{words}");
+    assert!(words.contains("no better validation for 1 in a row: that is enough"), "{words}");
+    assert!(!words.contains("epoch 60/60"), "{words}");
+    // What has ended stays ended.
+    let again = tocco(&["train", "--resume", run.to_str().unwrap()]);
+    assert!(again.status.success() && !String::from_utf8_lossy(&again.stderr).contains("epoch "));
+    let other = tocco(&["train", "--resume", run.to_str().unwrap(), "--lr", "0.1"]);
+    assert!(String::from_utf8_lossy(&other.stderr).contains("leave --lr away"));
+}

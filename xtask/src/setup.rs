@@ -38,22 +38,25 @@ const BUILD: [&str; 14] = [
 const TESTS: [&str; 8] =
     ["ffmpeg", "imagemagick", "liblo-tools", "libgl1-mesa-dri", "puredata-core", "python3", "python3-venv", "xvfb"];
 
+/// The browsers that the tests of pages can use, by the names of their programs.
+const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
+
 /// The same for other families of Linux, as a command to copy.
 const OTHERS: [(&str, &str); 3] = [
     (
         "fedora",
-        "sudo dnf install alsa-lib-devel ffmpeg-free gcc-c++ ImageMagick jack-audio-connection-kit-devel liblo \
+        "sudo dnf install alsa-lib-devel chromium ffmpeg-free gcc-c++ ImageMagick jack-audio-connection-kit-devel liblo \
          libX11-devel libxcb-devel libXcursor-devel libxkbcommon-devel libxkbcommon-x11-devel libXrandr-devel \
          mesa-dri-drivers mesa-libGL-devel pkgconf-pkg-config puredata python3 xcb-util-wm-devel xorg-x11-server-Xvfb",
     ),
     (
         "arch",
-        "sudo pacman -S --needed alsa-lib base-devel ffmpeg imagemagick jack2 liblo libx11 libxcb libxcursor \
+        "sudo pacman -S --needed alsa-lib base-devel chromium ffmpeg imagemagick jack2 liblo libx11 libxcb libxcursor \
          libxkbcommon libxkbcommon-x11 libxrandr mesa pkgconf pd python xcb-util-wm xorg-server-xvfb",
     ),
     (
         "suse",
-        "sudo zypper install alsa-devel ffmpeg gcc-c++ ImageMagick libjack-devel liblo-tools libX11-devel libxcb-devel \
+        "sudo zypper install alsa-devel chromium ffmpeg gcc-c++ ImageMagick libjack-devel liblo-tools libX11-devel libxcb-devel \
          libXcursor-devel libxkbcommon-devel libxkbcommon-x11-devel libXrandr-devel Mesa-dri Mesa-libGL-devel \
          pkg-config pd python3 xcb-util-wm-devel xorg-x11-server-Xvfb",
     ),
@@ -70,8 +73,11 @@ pub fn system_packages(need: Need) -> Result<()> {
         }
         return Ok(());
     }
-    let wanted: Vec<&str> =
+    let mut wanted: Vec<&str> =
         if need == Need::Build { BUILD.to_vec() } else { BUILD.iter().chain(&TESTS).copied().collect() };
+    if need == Need::Everything && !has_browser() {
+        wanted.push("chromium");
+    }
     if !(on_path("apt-get") && on_path("dpkg-query")) {
         print_other_command();
         return Ok(());
@@ -169,6 +175,18 @@ pub fn onnx_runtime(workspace: &Workspace) -> Option<PathBuf> {
 
 fn environment(workspace: &Workspace) -> PathBuf {
     workspace.target().join("venv")
+}
+
+/// Whether there is a browser, or none can be had from apt: Ubuntu has Chromium as a snap only.
+fn has_browser() -> bool {
+    if std::env::var_os("TOCCO_CHROMIUM").is_some() || BROWSERS.iter().any(|name| on_path(name)) {
+        return true;
+    }
+    let ubuntu = std::fs::read_to_string("/etc/os-release").is_ok_and(|system| system.contains("ID=ubuntu"));
+    if ubuntu {
+        println!("Ubuntu's apt has no browser: the tests of pages need Google Chrome, or another in TOCCO_CHROMIUM");
+    }
+    ubuntu
 }
 
 /// Those of `wanted` that dpkg does not call installed.

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 pub mod augment;
 pub mod compare;
+mod encoder;
 pub mod ensemble;
 pub mod evaluate;
 pub mod export;
@@ -15,6 +16,7 @@ pub mod mix;
 pub mod policy;
 pub mod prepare;
 pub mod recognize;
+pub mod report;
 pub mod train;
 
 /// Trains, checks and runs models that hear how and what a musician plays.
@@ -34,7 +36,7 @@ enum Command {
     /// Writes polyphonic recordings made of single notes, and a manifest of them.
     Mix(mix::Args),
     /// Trains a model on a manifest.
-    Train(train::Args),
+    Train(Box<train::Args>),
     /// Writes a trained run as an ONNX file with its card, and checks it.
     Export(export::Args),
     /// Combines models into one, with weights learnt on a validation split.
@@ -45,6 +47,8 @@ enum Command {
     Compare(compare::Args),
     /// Runs a model over recordings and prints what it hears.
     Recognize(recognize::Args),
+    /// Writes a page about a run or model: curves, figures, calibration, its worst mistakes to be heard.
+    Report(report::Args),
     /// Shows a model's card, size, operators and cost on this machine.
     Inspect(inspect::Args),
 }
@@ -57,12 +61,13 @@ pub fn main() -> ExitCode {
         Command::Prepare(args) => prepare::run(args),
         Command::Augment(args) => augment::run(args),
         Command::Mix(args) => mix::run(args),
-        Command::Train(args) => train::run(args),
+        Command::Train(args) => train::run(*args),
         Command::Export(args) => export::run(args),
         Command::Ensemble(args) => ensemble::run(args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Recognize(args) => recognize::run(args),
+        Command::Report(args) => report::run(args),
         Command::Inspect(args) => inspect::run(args),
     };
     match result {

@@ -13,19 +13,24 @@ use crate::engine::Provider;
 use crate::listen::{Ear, Engine};
 use crate::osc::Sender;
 use crate::timeline::{Segment, Timeline};
+use crate::{page, player};
 
 /// Options of `tocco recognize`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The model file, or the name of a shipped model (techniques, instruments).
-    #[arg(long, value_name = "MODEL")]
-    model: PathBuf,
+    /// The model file, or the name of a shipped model (techniques, instruments). With --format html it may be given
+    /// several times.
+    #[arg(long, value_name = "MODEL", required = true)]
+    model: Vec<PathBuf>,
     /// Recordings.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// How results are printed.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
+    /// With --format html: the page's file, instead of standard output.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
     /// Tell the stretches of the class «none» too.
     #[arg(long)]
     with_none: bool,
@@ -55,6 +60,8 @@ enum Format {
     Json,
     /// A label track for Audacity: start, end, class, separated by tabs.
     Labels,
+    /// A page for a browser that plays the recording while its spectrogram and what was heard move with it.
+    Html,
 }
 
 #[derive(Serialize)]
@@ -75,7 +82,16 @@ pub fn run(args: Args) -> Result<()> {
     if args.format == Format::Labels && args.files.len() > 1 {
         bail!("a label track belongs to one recording: name one file, or take --format csv");
     }
-    let ear = Ear::open(&args.model, args.engine, args.execution_provider)?;
+    if args.format == Format::Html {
+        return html(&args, &policy);
+    }
+    if args.out.is_some() {
+        bail!("--out belongs to --format html: the other formats go to standard output");
+    }
+    let [model] = args.model.as_slice() else {
+        bail!("several models at once need --format html");
+    };
+    let ear = Ear::open(model, args.engine, args.execution_provider)?;
     let mut out = std::io::stdout().lock();
     let mut csv = csv::Writer::from_writer(Vec::new());
     if args.format == Format::Csv {
@@ -100,7 +116,7 @@ pub fn run(args: Args) -> Result<()> {
             Format::Labels => {
                 writeln!(out, "{:.6}\t{:.6}\t{}", segment.start_s, segment.end_s, segment.name).map_err(Into::into)
             }
-            Format::Json => Ok(()),
+            Format::Json | Format::Html => Ok(()),
         };
         match one_file(&args, &ear, &policy, file, print) {
             Ok((result, damage)) => {
@@ -127,6 +143,26 @@ pub fn run(args: Args) -> Result<()> {
             bail!("{failed} of {} recordings could not be heard to their end", args.files.len())
         }
     }
+}
+
+/// Writes the page of one recording.
+fn html(args: &Args, policy: &Policy) -> Result<()> {
+    let [file] = args.files.as_slice() else {
+        bail!("a page plays one recording: name one file");
+    };
+    if args.osc.is_some() {
+        bail!("--format html sends nothing: leave --osc out");
+    }
+    let open = |model: &PathBuf| Ear::open(model, args.engine, args.execution_provider);
+    let ears: Vec<Ear> = args.model.iter().map(open).collect::<Result<_>>()?;
+    let page = player::page(&ears, file, policy, args.with_none)?;
+    match &args.out {
+        Some(path) => tocco_models::write_beside(path, page.html.as_bytes())?,
+        None => std::io::stdout().lock().write_all(page.html.as_bytes())?,
+    }
+    let (whole, sound) = (page::size(page.html.len()), page::size(page.sound_bytes));
+    super::remark(format_args!("a page of {whole}, of which the recording is {sound}"));
+    page.damage.map_or(Ok(()), |damage| Err(damage.into()))
 }
 
 /// Hears one file. The second part of the answer is what is wrong with it, where its beginning could be heard.

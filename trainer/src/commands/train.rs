@@ -1,84 +1,148 @@
 //! `tocco train`.
 
-use std::path::PathBuf;
+mod check;
+mod config;
 
-use anyhow::{Result, bail, ensure};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args as _, Command, FromArgMatches, ValueEnum};
 use tocco_models::{FrontendConfig, Task};
 
+use super::encoder::{Common, EncoderArgs};
+use super::remark;
 use crate::augment::{Choice, Config, Polyphony, Range, Voices};
-use crate::engine::Provider;
+use crate::encoder::{HeadKind, HeadTraining};
 use crate::export::{OrtCheck, export};
 use crate::manifest::Manifest;
-use crate::net::{GruShape, OnSummary, Shape, SummaryShape, TcnShape};
-use crate::train::{DeviceKind, NetKind, Options, SAMPLE_RATE, preset, train};
+use crate::net::{GruShape, Shape, TcnShape};
+use crate::train::{Clip, DeviceKind, LossKind, NetKind, Options, Request, Schedule, Training, preset, resume, train};
 
 /// Options of `tocco train`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// Options as a TOML file, with tables as the headings below; options on the command line go before it. A run keeps
+    /// its own as config.toml
+    #[arg(long, value_name = "FILE", help_heading = "Run")]
+    config: Option<PathBuf>,
     /// The manifest, as `tocco prepare` writes it
-    #[arg(long)]
-    manifest: PathBuf,
+    #[arg(long, help_heading = "Data", required_unless_present_any = ["resume", "config"])]
+    manifest: Option<PathBuf>,
     /// Folder of the run: checkpoints, settings, figures and the exported model.onnx; an older run there is replaced
-    #[arg(long)]
-    out: PathBuf,
+    #[arg(long, help_heading = "Run", required_unless_present_any = ["resume", "config"])]
+    out: Option<PathBuf>,
+    /// Go on with the training in this folder (or that of --out) from its newest checkpoint, with its own options
+    #[arg(long, help_heading = "Run", value_name = "RUN", num_args = 0..=1, default_missing_value = "")]
+    resume: Option<PathBuf>,
+    /// Write a checkpoint at least this often, in seconds
+    #[arg(long, help_heading = "Run", default_value_t = 60.0)]
+    checkpoint_s: f64,
+    /// Leave out report.html, the page about the run
+    #[arg(long, help_heading = "Run")]
+    no_report: bool,
+    /// Where the arithmetic runs
+    #[arg(long, help_heading = "Run", value_enum, default_value = "cpu")]
+    device: DeviceKind,
+    /// Equal seeds on equal data give equal models
+    #[arg(long, help_heading = "Run", default_value_t = 0)]
+    seed: u64,
     /// One class at a time with a trained `none`, or any number of instruments
-    #[arg(long, value_enum, default_value = "technique")]
+    #[arg(long, help_heading = "Net", value_enum, default_value = "technique")]
     task: TaskName,
     /// The kind of network; the plugin is made for those that stream
-    #[arg(long, value_enum, default_value = "stream-tcn")]
+    #[arg(long, help_heading = "Net", value_enum, default_value = "stream-tcn")]
     net: NetKind,
     /// Give each class a head of its own, as `--net heads` does
-    #[arg(long)]
+    #[arg(long, help_heading = "Net")]
     own_heads: bool,
     /// The network that `--net heads` puts its heads on [default: stream-tcn]
-    #[arg(long, value_enum)]
+    #[arg(long, help_heading = "Net", value_enum)]
     trunk: Option<NetKind>,
-    /// Where the arithmetic runs
-    #[arg(long, value_enum, default_value = "cpu")]
-    device: DeviceKind,
-    /// Passes over the training sound [default: 50, for instruments 36]
+    /// Channels inside the network [default: 64, for instruments 96]
+    #[arg(long, help_heading = "Net")]
+    channels: Option<usize>,
+    /// Distance between the filter taps of each block, in frames [default: 1,2,4,8,16, for instruments 16 once more]
+    #[arg(long, help_heading = "Net", value_delimiter = ',')]
+    dilations: Option<Vec<usize>>,
+    /// Time constant of the running mean before the head, in seconds, or 0 for none [default: 0, for instruments 0.5]
+    #[arg(long, help_heading = "Net")]
+    memory_s: Option<f32>,
+    /// New frames in a step of the exported network: a decision every so many [default: 2 of 10 ms, for networks that
+    /// hear windows 1 of 21 ms]
+    #[arg(long, help_heading = "Net")]
+    frames_per_step: Option<usize>,
+    #[command(flatten)]
+    frontend: FrontendArgs,
+    #[command(flatten)]
+    scenes: SceneArgs,
+    #[command(flatten)]
+    augment: AugmentArgs,
+    #[command(flatten)]
+    learning: LearningArgs,
+    #[command(flatten)]
+    encoder: EncoderArgs,
+}
+
+/// What the network hears.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Frontend")]
+struct FrontendArgs {
+    /// Rate that the model works at, in Hz [default: 24000]
     #[arg(long)]
-    epochs: Option<usize>,
-    /// Scenes (several notes, 2.5 s) in a step [default: 16]
+    sample_rate: Option<u32>,
+    /// Samples of the Fourier transform [default: 1024, for networks that hear windows 4096]
     #[arg(long)]
-    batch_size: Option<usize>,
+    fft_size: Option<usize>,
+    /// Samples of the analysis window [default: 1024, for networks that hear windows 2048]
+    #[arg(long)]
+    window: Option<usize>,
+    /// Samples between two frames [default: 240, for networks that hear windows 512]
+    #[arg(long)]
+    hop: Option<usize>,
+    /// Mel bands [default: 64, for instruments 80, for networks that hear windows 128]
+    #[arg(long)]
+    mels: Option<usize>,
+    /// Lower edge of the lowest band, in Hz [default: 40, for networks that hear windows 20]
+    #[arg(long)]
+    fmin: Option<f32>,
+    /// Upper edge of the highest band, in Hz [default: 11500, for networks that hear windows half of the rate]
+    #[arg(long)]
+    fmax: Option<f32>,
+}
+
+/// How notes are put together.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Data")]
+struct SceneArgs {
+    /// Length of a scene (several notes) in seconds
+    #[arg(long, default_value_t = 2.5)]
+    scene_s: f32,
     /// Windows that a network which hears windows takes from a scene [default: 8]
     #[arg(long)]
     windows_per_scene: Option<usize>,
-    /// Highest learning rate [default: 0.003, for networks that hear windows 0.001]
+    /// Chance that a note is followed by one of the same class [default: 0.5, for instruments 0.6]
     #[arg(long)]
-    lr: Option<f64>,
-    /// Weight decay
-    #[arg(long, default_value_t = 0.02)]
-    weight_decay: f32,
-    /// Equal seeds on equal data give equal models
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-    /// Length of a scene in seconds
-    #[arg(long, default_value_t = 2.5)]
-    scene_s: f32,
-    /// Channels inside the network [default: 64, for instruments 96]
+    stay: Option<f32>,
+    /// Chance that notes overlap [default: 0.15, for instruments 0.05]
     #[arg(long)]
-    channels: Option<usize>,
-    /// Distance between the filter taps of each block, in frames [default: 1,2,4,8,16, for instruments 16 once more]
-    #[arg(long, value_delimiter = ',')]
-    dilations: Option<Vec<usize>>,
-    /// Time constant of the running mean before the head, in seconds, or 0 for none [default: 0, for instruments 0.5]
+    overlap: Option<f32>,
+    /// 0 draws all classes equally often, 1 as often as they occur [default: 0.2, for instruments 0.1]
     #[arg(long)]
-    memory_s: Option<f32>,
-    /// Mel bands [default: 64, for instruments 80]
-    #[arg(long)]
-    mels: Option<usize>,
-    /// New frames in a step of the exported network: a decision every so many [default: 2 of 10 ms, for networks that
-    /// hear windows 1 of 21 ms]
-    #[arg(long)]
-    frames_per_step: Option<usize>,
+    balance: Option<f32>,
     /// How many notes sound together in a scene, each number equally often [default: 1, with --overlap now and then 2]
     #[arg(long, value_name = "FROM..TO")]
     polyphony: Option<Polyphony>,
     /// Which notes sound together: any, or each from another range of frequencies [default: random]
     #[arg(long, value_enum)]
     choice: Option<Choice>,
+}
+
+/// How far augmentation goes.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Augment")]
+struct AugmentArgs {
     /// What augmentation does, as a TOML file; the options below go before it [default: as the shipped models]
     #[arg(long, value_name = "FILE")]
     augment: Option<PathBuf>,
@@ -91,18 +155,54 @@ pub struct Args {
     /// Chance of a room in training [default: 0.4, for instruments 0.35]
     #[arg(long)]
     room: Option<f32>,
-    /// Chance that a note is followed by one of the same class [default: 0.5, for instruments 0.6]
-    #[arg(long)]
-    stay: Option<f32>,
-    /// Chance that notes overlap [default: 0.15, for instruments 0.05]
-    #[arg(long)]
-    overlap: Option<f32>,
-    /// 0 draws all classes equally often, 1 as often as they occur [default: 0.2, for instruments 0.1]
-    #[arg(long)]
-    balance: Option<f32>,
+}
+
+/// What is minimised, and by which steps.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Loss")]
+struct LearningArgs {
+    /// Which class, each class for itself, or both [default: cross-entropy, for instruments both]
+    #[arg(long, value_enum)]
+    loss: Option<LossKind>,
+    /// Exponent of the focal loss, which asks less of what is surely right; 0 for none
+    #[arg(long, default_value_t = 0.0)]
+    focal: f32,
+    /// Weigh classes by their effective number of recordings: 0 all alike, near 1 by the inverse of their number
+    #[arg(long, default_value_t = 0.0)]
+    class_balance: f64,
     /// Share of the target that is spread over all classes
     #[arg(long, default_value_t = 0.05)]
     label_smoothing: f32,
+    /// Passes over the training sound [default: 50, for instruments 36]
+    #[arg(long, help_heading = "Schedule")]
+    epochs: Option<usize>,
+    /// Scenes in a step [default: 16]
+    #[arg(long, help_heading = "Schedule")]
+    batch_size: Option<usize>,
+    /// Highest learning rate [default: 0.003, for networks that hear windows 0.001]
+    #[arg(long, help_heading = "Schedule")]
+    lr: Option<f64>,
+    /// The course of the learning rate
+    #[arg(long, help_heading = "Schedule", value_enum, default_value = "cosine")]
+    schedule: Schedule,
+    /// Share of the steps in which the learning rate rises
+    #[arg(long, help_heading = "Schedule", default_value_t = 0.04)]
+    warm_up: f64,
+    /// Validations without a better one after which --schedule plateau halves the learning rate
+    #[arg(long, help_heading = "Schedule", default_value_t = 4)]
+    plateau: usize,
+    /// End after so many validations without a better one [default: all epochs are made]
+    #[arg(long, help_heading = "Schedule")]
+    patience: Option<usize>,
+    /// Weight decay
+    #[arg(long, help_heading = "Schedule", default_value_t = 0.02)]
+    weight_decay: f32,
+    /// Large gradients: norm:N scales those of a parameter to this norm, value:N cuts each off, none
+    #[arg(long, help_heading = "Schedule", default_value_t = Clip::Norm(1.0))]
+    clip: Clip,
+    /// Share of the old mean that a step leaves in the averaged weights; 0 uses the newest weights
+    #[arg(long, help_heading = "Schedule", default_value_t = 0.998)]
+    averaging: f32,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -111,30 +211,129 @@ enum TaskName {
     Instruments,
 }
 
+impl TaskName {
+    fn task(self) -> Task {
+        match self {
+            Self::Technique => Task::Technique,
+            Self::Instruments => Task::Instruments,
+        }
+    }
+}
+
 /// Runs `tocco train`.
 ///
 /// # Errors
 /// Where the manifest can't be trained on, or the run's folder can't be written.
 pub fn run(args: Args) -> Result<()> {
-    let manifest = Manifest::read(&args.manifest)?;
-    for remark in manifest.remarks() {
-        eprintln!("{remark}");
-    }
-    let device = args.device.open()?;
-    let options = options(&args)?;
-    let run = train(&manifest, &args.out, &options, &device)?;
+    let run = if let Some(folder) = &args.resume {
+        let folder = if folder.as_os_str().is_empty() { args.out.as_ref() } else { Some(folder) };
+        refuse_others()?;
+        resume(folder.context("--resume goes on with a run: name its folder")?, args.manifest.as_deref())?
+    } else {
+        let (args, matches) = with_file(args.config.as_deref())?;
+        let (Some(manifest), Some(out)) = (&args.manifest, &args.out) else {
+            bail!("--manifest and --out are needed, here or in the file of --config");
+        };
+        // Said before anything is read.
+        let device = args.device.open()?;
+        if args.encoder.is_asked() {
+            let training = training_of_head(&args)?;
+            let manifest = Manifest::read(manifest)?;
+            manifest.remarks().iter().for_each(remark);
+            let out = out.clone();
+            return args.encoder.run(Common { manifest: &manifest, out: &out, device: &device, training });
+        }
+        let options = options(&args)?;
+        let config = config::as_used(&command(), &matches, &usual(&options, args.augment.augment.is_some()))?;
+        let (manifest, device, checkpoint_s) = (manifest.clone(), args.device, args.checkpoint_s);
+        train(&Request { manifest, device, checkpoint_s, config, options }, out)?
+    };
     let figures = run.figures()?;
     for (name, value) in &figures.metrics {
-        eprintln!("{name}: {value:.3}");
+        remark(format_args!("{name}: {value:.3}"));
     }
-    let check = OrtCheck { library: None, provider: Provider::Cpu, required: false };
-    let report = export(&run, &run.settings.name, &args.out.join("model.onnx"), &check)?;
-    eprintln!("{}", report.text());
+    let report = export(&run, &run.settings.name, &run.folder.join("model.onnx"), &OrtCheck::usual())?;
+    remark(report.text());
+    if !args.no_report {
+        let manifest = args.manifest.map_or_else(|| Ok(run.request()?.manifest), Ok::<_, anyhow::Error>)?;
+        super::report::of_training(&run, &Manifest::read(&manifest)?)
+            .context("the model is written, but the page about it is not")?;
+    }
     Ok(())
 }
 
+fn command() -> Command {
+    Args::augment_args(Command::new("tocco train"))
+}
+
+/// The words after `tocco train`.
+fn given() -> Vec<OsString> {
+    std::env::args_os().skip(2).collect()
+}
+
+/// The command line, behind the file's options where there is one.
+fn with_file(file: Option<&Path>) -> Result<(Args, ArgMatches)> {
+    let mut words = vec![OsString::from("tocco train")];
+    if let Some(file) = file {
+        words.extend(config::arguments(file, &command(), &given())?);
+    }
+    words.extend(given());
+    let matches = command().try_get_matches_from(words)?;
+    Ok((Args::from_arg_matches(&matches)?, matches))
+}
+
+/// A training that goes on has its own options: others would be silently ignored.
+fn refuse_others() -> Result<()> {
+    let matches = command().try_get_matches_from(std::iter::once(OsString::from("tocco train")).chain(given()))?;
+    let given = |arg: &&clap::Arg| matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
+    let command = command();
+    let other = command.get_arguments().filter(given).filter_map(clap::Arg::get_long);
+    if let Some(other) = other.into_iter().find(|name| !["resume", "out", "manifest"].contains(name)) {
+        bail!("--resume goes on with the options that the run began with: leave --{other} away");
+    }
+    Ok(())
+}
+
+/// What the options are where nobody said, by their keys in a file. `has_file`: augmentation has one of its own.
+fn usual(options: &Options, has_file: bool) -> Vec<(&'static str, toml::Value)> {
+    let whole = |n: usize| toml::Value::try_from(n).unwrap_or(toml::Value::Integer(i64::MAX));
+    // By way of their shortest text: 0.1 must not become 0.10000000149.
+    let real = |x: f32| x.to_string().parse::<f64>().unwrap_or(f64::from(x)).into();
+    let (frontend, augmentation) = (&options.frontend, &options.augmentation);
+    let loss = options.training.loss_for(options.task);
+    let mut usual = vec![
+        ("sample_rate", i64::from(options.sample_rate).into()),
+        ("fft_size", whole(frontend.fft_size)),
+        ("window", whole(frontend.window)),
+        ("hop", whole(frontend.hop)),
+        ("mels", whole(frontend.mels)),
+        ("fmin", real(frontend.fmin)),
+        ("fmax", real(frontend.fmax)),
+        ("frames_per_step", whole(options.frames_per_step)),
+        ("windows_per_scene", whole(options.windows_per_scene)),
+        ("stay", real(options.stay)),
+        ("overlap", real(options.overlap)),
+        ("balance", real(options.balance)),
+        ("loss", loss.to_possible_value().map_or_else(String::new, |v| v.get_name().to_owned()).into()),
+        ("epochs", whole(options.epochs)),
+        ("batch_size", whole(options.batch_size)),
+        ("lr", options.lr.into()),
+    ];
+    // A file of its own says more than these, and they would go before it.
+    if !has_file {
+        usual.push(("semitones", real(augmentation.pitch_shift.semitones.1)));
+        usual.push(("tone_db", real(augmentation.tone_colour.db)));
+        usual.push(("room", real(augmentation.room.chance)));
+    }
+    if let Shape::StreamTcn(shape) = &options.shape {
+        usual.push(("channels", whole(shape.channels)));
+        usual.push(("dilations", shape.dilations.iter().map(|d| whole(*d)).collect::<Vec<_>>().into()));
+    }
+    usual
+}
+
 /// The file's augmentation or the usual one, with what the command line says beside it.
-fn augmentation(args: &Args, usual: Config) -> Result<Config> {
+fn augmentation(args: &AugmentArgs, usual: Config) -> Result<Config> {
     let mut config = args.augment.as_deref().map_or(Ok(usual), Config::read)?;
     if let Some(semitones) = args.semitones {
         config.pitch_shift.semitones = Range(-semitones, semitones);
@@ -148,42 +347,74 @@ fn augmentation(args: &Args, usual: Config) -> Result<Config> {
     Ok(config)
 }
 
-fn options(args: &Args) -> Result<Options> {
-    let task = match args.task {
-        TaskName::Technique => Task::Technique,
-        TaskName::Instruments => Task::Instruments,
+/// The training of a head on an encoder: quick, since the embeddings are there.
+fn training_of_head(args: &Args) -> Result<HeadTraining> {
+    let training = HeadTraining {
+        task: args.task.task(),
+        head: HeadKind::Linear,
+        epochs: args.learning.epochs.unwrap_or(30),
+        batch_size: args.learning.batch_size.unwrap_or(32),
+        lr: args.learning.lr.unwrap_or(2e-3),
+        weight_decay: args.learning.weight_decay,
+        seed: args.seed,
+        windows: 1,
+        decision_s: 0.1,
     };
-    let usual = usual(args, task)?;
+    for (name, value) in [("--epochs", training.epochs), ("--batch-size", training.batch_size)] {
+        ensure!(value > 0, "{name} is 0: it must be at least 1");
+    }
+    ensure!(training.lr > 0.0 && training.lr <= 1.0, "--lr is {}: it must lie between 0 and 1", training.lr);
+    Ok(training)
+}
+
+fn options(args: &Args) -> Result<Options> {
+    let task = args.task.task();
+    let usual = of_kind(args, task)?;
+    let (scenes, augment, learning) = (&args.scenes, &args.augment, &args.learning);
+    let sample_rate = args.frontend.sample_rate.unwrap_or(usual.sample_rate);
+    let frontend = frontend(&args.frontend, usual.frontend, sample_rate);
     let options = Options {
         task,
-        epochs: args.epochs.unwrap_or(usual.epochs),
-        batch_size: args.batch_size.unwrap_or(usual.batch_size),
-        lr: args.lr.unwrap_or(usual.lr),
-        weight_decay: args.weight_decay,
+        epochs: learning.epochs.unwrap_or(usual.epochs),
+        batch_size: learning.batch_size.unwrap_or(usual.batch_size),
+        lr: learning.lr.unwrap_or(usual.lr),
+        weight_decay: learning.weight_decay,
         seed: args.seed,
-        scene_s: args.scene_s,
-        label_smoothing: args.label_smoothing,
-        stay: args.stay.unwrap_or(usual.stay),
-        overlap: args.overlap.unwrap_or(usual.overlap),
-        balance: args.balance.unwrap_or(usual.balance),
+        scene_s: scenes.scene_s,
+        label_smoothing: learning.label_smoothing,
+        stay: scenes.stay.unwrap_or(usual.stay),
+        overlap: scenes.overlap.unwrap_or(usual.overlap),
+        balance: scenes.balance.unwrap_or(usual.balance),
         frames_per_step: args.frames_per_step.unwrap_or(usual.frames_per_step),
-        shape: shape(args, usual.shape, &usual.frontend)?,
+        shape: shape(args, usual.shape, &frontend, sample_rate)?,
         own_heads: args.own_heads || usual.own_heads,
-        windows_per_scene: args.windows_per_scene.unwrap_or(usual.windows_per_scene),
-        frontend: FrontendConfig { mels: args.mels.unwrap_or(usual.frontend.mels), ..usual.frontend },
+        windows_per_scene: scenes.windows_per_scene.unwrap_or(usual.windows_per_scene),
+        sample_rate,
+        frontend,
         voices: Voices {
-            polyphony: args.polyphony.unwrap_or(usual.voices.polyphony),
-            choice: args.choice.unwrap_or(usual.voices.choice),
+            polyphony: scenes.polyphony.unwrap_or(usual.voices.polyphony),
+            choice: scenes.choice.unwrap_or(usual.voices.choice),
             ..usual.voices
         },
-        augmentation: augmentation(args, usual.augmentation)?,
+        augmentation: augmentation(augment, usual.augmentation)?,
+        training: Training {
+            loss: learning.loss,
+            focal: learning.focal,
+            class_balance: learning.class_balance,
+            schedule: learning.schedule,
+            warm_up: learning.warm_up,
+            plateau: learning.plateau,
+            patience: learning.patience,
+            clip: learning.clip,
+            averaging: learning.averaging,
+        },
     };
-    check(&options)?;
+    check::check(&options, args.checkpoint_s)?;
     Ok(options)
 }
 
 /// The options that the kind of network comes with.
-fn usual(args: &Args, task: Task) -> Result<Options> {
+fn of_kind(args: &Args, task: Task) -> Result<Options> {
     match (args.net, args.trunk) {
         (NetKind::Heads, Some(NetKind::Heads)) => bail!("--trunk heads: heads stand on another network, not on heads"),
         (NetKind::Heads, Some(trunk)) => Ok(Options { own_heads: true, ..preset(trunk, task) }),
@@ -192,9 +423,23 @@ fn usual(args: &Args, task: Task) -> Result<Options> {
     }
 }
 
+fn frontend(args: &FrontendArgs, usual: FrontendConfig, rate: u32) -> FrontendConfig {
+    let window = args.window.unwrap_or(usual.window);
+    FrontendConfig {
+        // A longer window needs a longer transform; a lower rate ends lower.
+        fft_size: args.fft_size.unwrap_or(usual.fft_size.max(window)),
+        window,
+        hop: args.hop.unwrap_or(usual.hop),
+        mels: args.mels.unwrap_or(usual.mels),
+        fmin: args.fmin.unwrap_or(usual.fmin),
+        fmax: args.fmax.unwrap_or(usual.fmax.min(rate as f32 / 2.0)),
+        ..usual
+    }
+}
+
 /// The usual shape with what the options say of it.
-fn shape(args: &Args, usual: Shape, frontend: &FrontendConfig) -> Result<Shape> {
-    let frames_a_second = SAMPLE_RATE as f32 / frontend.hop as f32;
+fn shape(args: &Args, usual: Shape, frontend: &FrontendConfig, rate: u32) -> Result<Shape> {
+    let frames_a_second = rate as f32 / frontend.hop as f32;
     let shape = match usual {
         Shape::StreamTcn(usual) => {
             return Ok(Shape::StreamTcn(TcnShape {
@@ -219,67 +464,4 @@ fn shape(args: &Args, usual: Shape, frontend: &FrontendConfig) -> Result<Shape> 
         args.net.name()
     );
     Ok(shape)
-}
-
-fn check(options: &Options) -> Result<()> {
-    let positive = [
-        ("--epochs", options.epochs),
-        ("--batch-size", options.batch_size),
-        ("--windows-per-scene", options.windows_per_scene),
-        ("--mels", options.frontend.mels),
-        ("--frames-per-step", options.frames_per_step),
-    ];
-    if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
-        bail!("{name} is 0: it must be at least 1");
-    }
-    check_shape(options)?;
-    let ranges = [
-        ("--stay", options.stay, 0.0, 1.0),
-        ("--overlap", options.overlap, 0.0, 1.0),
-        ("--room", options.augmentation.room.chance, 0.0, 1.0),
-        ("--label-smoothing", options.label_smoothing, 0.0, 0.5),
-        ("--balance", options.balance, 0.0, 1.0),
-        ("--scene-s", options.scene_s, 0.5, 20.0),
-        ("--semitones", options.augmentation.pitch_shift.semitones.1, 0.0, 12.0),
-        ("--tone-db", options.augmentation.tone_colour.db, 0.0, 40.0),
-    ];
-    if let Some((name, value, low, high)) = ranges.iter().find(|(_, value, low, high)| !(*low..=*high).contains(value))
-    {
-        bail!("{name} is {value}: it must lie between {low} and {high}");
-    }
-    if !(options.lr > 0.0 && options.lr <= 1.0) {
-        bail!("--lr is {}: it must lie between 0 and 1", options.lr);
-    }
-    Ok(())
-}
-
-fn check_shape(options: &Options) -> Result<()> {
-    match &options.shape {
-        Shape::StreamTcn(shape) => {
-            ensure!(shape.channels > 0, "--channels is 0: it must be at least 1");
-            ensure!(
-                !shape.dilations.is_empty() && !shape.dilations.contains(&0),
-                "--dilations must be numbers from 1, separated by commas"
-            );
-            ensure!((0.0..=6000.0).contains(&shape.memory_frames), "--memory-s must lie between 0 and 60");
-        }
-        Shape::StreamGru(shape) => ensure!(shape.hidden > 0, "--channels is 0: it must be at least 1"),
-        Shape::Convolutional(shape) => {
-            let mels = options.frontend.mels;
-            ensure!(
-                !shape.left(mels).contains(&0),
-                "--mels is {mels}: too few for this network, whose poolings leave nothing of them"
-            );
-        }
-        Shape::Ast(shape) => {
-            let (mels, high) = (options.frontend.mels, shape.patch[0]);
-            ensure!(mels.is_multiple_of(high), "--mels is {mels}: this network cuts the bands into patches of {high}");
-        }
-        Shape::Summary(SummaryShape { on: OnSummary::Svm(_), .. }) => ensure!(
-            !options.own_heads,
-            "a support vector machine tells each class from the rest already: it has no use for heads of their own"
-        ),
-        Shape::CbamCnn(_) | Shape::MsCrnn(_) | Shape::Summary(_) => {}
-    }
-    Ok(())
 }

@@ -6,6 +6,7 @@ mod cbam;
 mod convolutional;
 mod head;
 mod ms_crnn;
+mod pooled;
 mod stream_gru;
 mod stream_tcn;
 mod summary;
@@ -51,6 +52,7 @@ pub fn onnx_model(net: &Net, settings: &Settings) -> (pb::ModelProto, NetworkKin
         Trunk::MsCrnn(trunk) => graph.ms_crnn(trunk, settings),
         Trunk::Ast(trunk) => graph.ast(trunk, settings),
         Trunk::Summary(trunk) => graph.summary(trunk, settings),
+        Trunk::Pooled(trunk) => graph.pooled(trunk, settings),
     };
     graph.head(&net.head, &features, config.classes);
     let kind = match config.shape.hearing() {

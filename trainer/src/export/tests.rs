@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::augment::{Config, Voices};
+use crate::engine::{self, Provider};
 use crate::ensemble::{Member, merged};
 use crate::net::{AstShape, CbamShape, ConvShape, GruShape, MsCrnnShape, OnSummary, Shape, SummaryShape, TcnShape};
-use crate::train::Options;
+use crate::train::{Options, SAMPLE_RATE, Training};
 use tocco_models::{FrontendConfig, Runner};
 
 fn tcn(memory_s: f32) -> Shape {
@@ -45,8 +46,10 @@ fn settings(frames_per_step: usize, shape: Shape, task: Task) -> Settings {
             own_heads: false,
             windows_per_scene: 1,
             frontend,
+            sample_rate: SAMPLE_RATE,
             voices: Voices::default(),
             augmentation: Config::default(),
+            training: Training::default(),
         },
     }
 }
@@ -61,19 +64,28 @@ fn skipped(why: &str) {
     eprintln!("skipped: {why}");
 }
 
-const NO_LIBRARY: OrtCheck = OrtCheck { library: None, provider: Provider::Cpu, required: false };
-
 /// Both engines against the trainer; how many steps were compared.
 fn compared(settings: &Settings, seed: u64) -> usize {
     let net = shaken(Net::new(&settings.net(), seed, &Device::flex()));
     let bytes = model_bytes(&net, settings, &figures(), "test").unwrap();
-    let (tract, ort) = check_bytes(&bytes, &net, settings, &NO_LIBRARY).unwrap();
-    assert!(tract.difference <= TOLERANCE);
-    match ort {
-        Ok((_, ort)) => assert!(ort.difference <= TOLERANCE && ort.steps == tract.steps),
-        Err(why) => skipped(&why),
+    let checks = check_bytes(&bytes, &net, settings, &OrtCheck::usual()).unwrap();
+    let steps = |engine: &str| {
+        let check = checks.iter().find(|check| check.engine == engine)?;
+        match &check.outcome {
+            Outcome::Agrees(agreement) => {
+                assert!(agreement.difference <= check.tolerance, "{check:?}");
+                Some(agreement.steps)
+            }
+            Outcome::NotChecked(_) => None,
+        }
+    };
+    let tract = steps("tract").expect("tract runs every network");
+    assert!(steps("tract, pulsed").is_none_or(|steps| steps == tract));
+    match steps("ONNX Runtime on cpu") {
+        Some(steps) => assert_eq!(steps, tract),
+        None => skipped("no library of ONNX Runtime"),
     }
-    tract.steps
+    tract
 }
 
 /// The network with weights that are not those of its start: biases are not zero, means not zero, variances not one.
@@ -199,9 +211,10 @@ fn a_wrong_engine_is_found_out() {
     let model = tocco_models::Model::from_bytes(&model_bytes(&net, &settings, &figures(), "x").unwrap()).unwrap();
     let inputs = verify::inputs(&settings).unwrap();
     let expected: Vec<Vec<f32>> = inputs.iter().map(|f| whole_sequence(&net, &settings, f)).collect();
+    let sizes = (model.card().step_input(), 3);
     for (error, passes) in [(0.0, true), (3e-4, false), (f32::NAN, false)] {
         let runner = Box::new(Off(model.runner().unwrap(), error));
-        assert_eq!(agree("it", runner, &settings, &inputs, &expected).is_ok(), passes, "{error}");
+        assert_eq!(agree("it", runner, sizes, &inputs, &expected, TOLERANCE).is_ok(), passes, "{error}");
     }
 }
 
@@ -221,4 +234,67 @@ fn a_provider_that_is_not_there_is_named() {
     let refused = engine::runner_from_bytes(&bytes, &card, &library, Provider::Coreml);
     let words = format!("{:#}", refused.err().expect("there is no CoreML here"));
     assert!(words.contains("«coreml»"), "{words}");
+}
+
+/// tract runs this operator and gives other numbers than the standard asks for.
+#[test]
+fn a_network_with_an_operator_that_tract_computes_wrongly_is_refused() {
+    use tocco_models::onnx::{GraphBuilder, encode, with_card};
+    let library = match engine::library(None) {
+        Ok(library) => library,
+        Err(e) => return skipped(&e.to_string()),
+    };
+    let mut g = GraphBuilder::new("root of the sum of squares");
+    g.input("audio", &[1, 1, 32]).output("logits", &[1, 2]);
+    g.initializer_i64("channels", &[3], &[1, 2, 16]).initializer_i64("flat", &[2], &[1, 2]);
+    g.node("Reshape", &["audio", "channels"], &["by_channel"], &[]);
+    g.node("GlobalLpPool", &["by_channel"], &["pooled"], &[]);
+    g.node("Reshape", &["pooled", "flat"], &["logits"], &[]);
+    let graph = g.finish();
+    let input: Vec<f32> = (0..32_u8).map(|i| f32::from(i) * 0.1 - 1.0).collect();
+    let mut network = engine::Network::open(&encode(&graph), &library, Provider::Cpu, &[1, 1, 32], None).unwrap();
+    let (_, right) = network.run(&input).unwrap();
+    let root = |numbers: &[f32]| numbers.iter().map(|x| x * x).sum::<f32>().sqrt();
+    assert!((right[0] - root(&input[..16])).abs() < 1e-4, "ONNX Runtime follows the standard");
+
+    let mut settings = settings(1, tcn(0.0), Task::Technique);
+    settings.classes.truncate(2);
+    let stream = model_bytes(&Net::new(&settings.net(), 1, &Device::flex()), &settings, &figures(), "x").unwrap();
+    let card = Card {
+        frontend: None,
+        network: tocco_models::NetworkKind::Audio { samples: 32, hop: 32 },
+        reference: None,
+        ..tocco_models::Model::from_bytes(&stream).unwrap().card().clone()
+    };
+    let bytes = encode(&with_card(graph, &card).unwrap());
+    let asked = Asked { inputs: &[input], expected: &[right] };
+    let words = format!("{:#}", check_engines(&bytes, &asked, &OrtCheck::usual()).unwrap_err());
+    assert!(words.contains("tract computes the network differently"), "{words}");
+}
+
+#[test]
+fn a_report_tells_every_engine_with_its_tolerance() {
+    let check = |engine: &str, provider, outcome| {
+        let (tolerance, arithmetic) = tolerance(provider);
+        Check { engine: engine.into(), tolerance, arithmetic: arithmetic.into(), outcome }
+    };
+    let agrees = Outcome::Agrees(Agreement { difference: 3e-6, steps: 16 });
+    let report = Report {
+        path: "m.onnx".into(),
+        checks: vec![
+            check("tract", Provider::Cpu, agrees.clone()),
+            check("ONNX Runtime on cuda", Provider::Cuda, agrees),
+            check("tract, pulsed", Provider::Cpu, Outcome::NotChecked("it has no past".into())),
+        ],
+    };
+    assert_eq!(
+        report.text(),
+        "m.onnx\n\
+         tract: largest difference 3.0e-6 over 16 steps (1e-4 is allowed: 32-bit floats)\n\
+         ONNX Runtime on cuda: largest difference 3.0e-6 over 16 steps (2e-2 is allowed: TF32)\n\
+         tract, pulsed: not checked: it has no past"
+    );
+    let json = serde_json::to_value(&report).unwrap();
+    assert_eq!(json["checks"][1]["outcome"]["agrees"]["steps"], 16);
+    assert_eq!(json["checks"][2]["outcome"]["not-checked"], "it has no past");
 }

@@ -6,14 +6,29 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tocco_models::{LogMel, Runner};
 
+use crate::engine::Provider;
 use crate::net::{Hearing, Net, values};
-use crate::train::{SAMPLE_RATE, Settings};
+use crate::train::Settings;
 
-/// The largest difference of a logit that is let pass.
+/// The largest difference of a logit that is let pass where 32-bit floats are computed as such.
 pub const TOLERANCE: f32 = 1e-4;
+/// The same where products are computed in TF32: 10 bits of mantissa instead of 23, as NVIDIA's cards do by default.
+pub const TF32_TOLERANCE: f32 = 2e-2;
+/// The same where all may be computed in half precision, as Apple's neural engine does: 10 bits, sums included.
+pub const HALF_TOLERANCE: f32 = 5e-2;
+
+/// The largest difference of a logit that is let pass on a provider, and what it computes in.
+#[must_use]
+pub fn tolerance(provider: Provider) -> (f32, &'static str) {
+    match provider {
+        Provider::Cpu => (TOLERANCE, "32-bit floats"),
+        Provider::Cuda => (TF32_TOLERANCE, "TF32"),
+        Provider::Coreml => (HALF_TOLERANCE, "half precision"),
+    }
+}
 
 /// How near an engine came.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Agreement {
     /// Largest absolute difference of a logit.
     pub difference: f32,
@@ -44,25 +59,24 @@ pub fn whole_sequence(net: &Net, settings: &Settings, frames: &[f32]) -> Vec<f32
     (1..=time / step).flat_map(|s| logits[(s * step - 1) * classes..s * step * classes].iter().copied()).collect()
 }
 
-/// Runs `inputs` (each from reset) and compares with `expected`.
+/// Runs `inputs` (each from reset, in steps of `step` numbers) and compares with `expected`, `classes` logits a step.
 ///
 /// # Errors
-/// Where a step fails, or a logit is further than [`TOLERANCE`] away.
+/// Where a step fails, or a logit is further than `tolerance` away.
 pub fn agree(
     engine: &str,
     mut runner: Box<dyn Runner>,
-    settings: &Settings,
+    (step, classes): (usize, usize),
     inputs: &[Vec<f32>],
     expected: &[Vec<f32>],
+    tolerance: f32,
 ) -> Result<Agreement> {
-    let classes = settings.classes.len();
     let mut logits = vec![0.0; classes];
     let mut agreement = Agreement { difference: 0.0, steps: 0 };
-    for (frames, expected) in inputs.iter().zip(expected) {
+    for (numbers, expected) in inputs.iter().zip(expected) {
         runner.reset()?;
-        let steps = frames.chunks_exact(settings.step_frames() * settings.options.frontend.frame_size());
-        for (step, wanted) in steps.zip(expected.chunks_exact(classes)) {
-            runner.step(step, &mut logits)?;
+        for (now, wanted) in numbers.chunks_exact(step).zip(expected.chunks_exact(classes)) {
+            runner.step(now, &mut logits)?;
             for (got, wanted) in logits.iter().zip(wanted) {
                 let distance = (got - wanted).abs();
                 // A NaN must not pass for agreement.
@@ -72,9 +86,9 @@ pub fn agree(
             agreement.steps += 1;
         }
     }
-    if agreement.difference > TOLERANCE {
+    if agreement.difference > tolerance {
         bail!(
-            "{engine} computes the network differently from the trainer: a logit is off by {:.2e}, {TOLERANCE:.0e} is \
+            "{engine} computes the network differently from the trainer: a logit is off by {:.2e}, {tolerance:.0e} is \
              allowed",
             agreement.difference
         );
@@ -102,24 +116,32 @@ pub(super) fn noise_frames(settings: &Settings, frames: usize, seed: u64) -> Vec
         .collect()
 }
 
-/// Frames of plucked strings with pauses, made here, through the real frontend.
+/// Frames of plucked strings through the real frontend.
 fn sound_frames(settings: &Settings, frames: usize) -> Result<Vec<f32>> {
     let frontend = &settings.options.frontend;
-    let mut log_mel = LogMel::new(SAMPLE_RATE, frontend)?;
-    let mut rng = StdRng::seed_from_u64(3);
+    let mut log_mel = LogMel::new(settings.options.sample_rate, frontend)?;
     let mut out = Vec::with_capacity(frames * frontend.frame_size());
-    let note = SAMPLE_RATE as usize / 2;
-    let mut hz = 110.0_f32;
-    for i in 0..frames * frontend.hop {
-        if i % note == 0 {
-            hz = 55.0 * rng.random_range(0.0..3.0_f32).exp2();
-        }
-        let t = (i % note) as f32 / SAMPLE_RATE as f32;
-        let partials = (1..=8).map(|k| (std::f32::consts::TAU * hz * k as f32 * t).sin() / k as f32).sum::<f32>();
-        let sample = 0.3 * (-12.0 * t).exp() * partials + 1e-4 * rng.random_range(-1.0..1.0_f32);
+    for sample in plucked(settings.options.sample_rate, frames * frontend.hop) {
         if let Some(frame) = log_mel.push(sample) {
             out.extend_from_slice(frame);
         }
     }
     Ok(out)
+}
+
+/// Plucked strings with pauses, made here, at a rate in Hz.
+pub(crate) fn plucked(rate: u32, samples: usize) -> Vec<f32> {
+    let mut rng = StdRng::seed_from_u64(3);
+    let note = rate as usize / 2;
+    let mut hz = 110.0_f32;
+    (0..samples)
+        .map(|i| {
+            if i % note == 0 {
+                hz = 55.0 * rng.random_range(0.0..3.0_f32).exp2();
+            }
+            let t = (i % note) as f32 / rate as f32;
+            let partials = (1..=8).map(|k| (std::f32::consts::TAU * hz * k as f32 * t).sin() / k as f32).sum::<f32>();
+            0.3 * (-12.0 * t).exp() * partials + 1e-4 * rng.random_range(-1.0..1.0_f32)
+        })
+        .collect()
 }

@@ -16,6 +16,7 @@ use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 
 use super::init::{linear, uniform};
+use super::{residual, scan};
 
 /// Shape of the stack.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -73,6 +74,23 @@ pub struct Block {
 impl Block {
     /// `[batch, time, channels]` to the same shape.
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        self.on_processor(&x).unwrap_or_else(|| self.anywhere(x))
+    }
+
+    /// By hand; `None` where the tensors are not the processor's.
+    fn on_processor(&self, x: &Tensor<3>) -> Option<Tensor<3>> {
+        let weights = residual::Weights {
+            taps: self.taps.val(),
+            widen: self.widen.weight.val(),
+            widen_bias: self.widen.bias.as_ref()?.val(),
+            narrow: self.narrow.weight.val(),
+            narrow_bias: self.narrow.bias.as_ref()?.val(),
+        };
+        residual::forward(x, &weights, self.dilation)
+    }
+
+    /// By Burn's own operations, on any device.
+    fn anywhere(&self, x: Tensor<3>) -> Tensor<3> {
         let [batch, time, channels] = x.dims();
         let [kernel, _] = self.taps.dims();
         let context = (kernel - 1) * self.dilation;
@@ -143,7 +161,7 @@ impl StreamTcn {
         let x = activation::relu(x);
         let seen = match self.shape.memory_decay() {
             Some(decay) => {
-                let mean = running_mean(x.clone(), decay);
+                let mean = scan::running_mean(&x, decay).unwrap_or_else(|| running_mean(x.clone(), decay));
                 Tensor::cat(vec![x, mean], 2)
             }
             None => x,
@@ -174,3 +192,7 @@ fn running_mean(x: Tensor<3>, decay: f32) -> Tensor<3> {
     let triangle = Tensor::<3>::from_data(TensorData::new(triangle, [1, time, time]), &x.device());
     triangle.expand([batch, time, time]).matmul(x)
 }
+
+#[cfg(test)]
+#[path = "stream_tcn_tests.rs"]
+mod tests;

@@ -24,7 +24,9 @@ pub(super) struct Plan<'a> {
     pub clips: &'a [Clip],
     pub scene: &'a SceneConfig,
     pub settings: &'a Settings,
-    /// Batches in the whole training.
+    /// The batch to begin with.
+    pub first: usize,
+    /// Batches in the whole training, those before `first` included.
     pub total: usize,
 }
 
@@ -90,7 +92,7 @@ pub(super) fn produce(
                         // A send fails only where training has ended: there is nobody to tell then.
                         Err(e) => return drop(send.send(Err(e.into()))),
                     };
-                    for index in (maker..plan.total).step_by(MAKERS) {
+                    for index in (plan.first + maker..plan.total).step_by(MAKERS) {
                         if send.send(Ok(make(plan.settings, &mut scenes, index))).is_err() {
                             return;
                         }

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use rayon::prelude::*;
 use tocco_models::resample_all;
 
-use super::SAMPLE_RATE;
+use super::checkpoint::Sum;
 use crate::audio;
 use crate::augment::Clip;
 use crate::manifest::{Manifest, Row, Split};
@@ -24,15 +24,15 @@ pub struct Corpus {
 }
 
 impl Corpus {
-    /// Decodes and resamples every recording, on all cores. Recordings that can't be used are named on standard
+    /// Decodes every recording and resamples it to `sample_rate` Hz, on all cores. Recordings that can't be used are named on standard
     /// error and skipped.
     ///
     /// # Errors
     /// Where a class has no usable recording left to learn from.
-    pub fn load(manifest: &Manifest, classes: &[String]) -> Result<Self> {
+    pub fn load(manifest: &Manifest, classes: &[String], sample_rate: u32) -> Result<Self> {
         let read = |split| -> Vec<Clip> {
             let rows: Vec<&Row> = manifest.split(split).collect();
-            let clips: Vec<Option<Clip>> = rows.par_iter().map(|row| usable(row, classes)).collect();
+            let clips: Vec<Option<Clip>> = rows.par_iter().map(|row| usable(row, classes, sample_rate)).collect();
             clips.into_iter().flatten().collect()
         };
         let corpus = Self { train: read(Split::Train), val: read(Split::Val), test: read(Split::Test) };
@@ -43,7 +43,7 @@ impl Corpus {
             }
         }
         let seconds =
-            |clips: &[Clip]| clips.iter().map(|c| c.samples.len()).sum::<usize>() as f64 / f64::from(SAMPLE_RATE);
+            |clips: &[Clip]| clips.iter().map(|c| c.samples.len()).sum::<usize>() as f64 / f64::from(sample_rate);
         eprintln!(
             "{} recordings ({:.0} s) to learn from, {} ({:.0} s) to validate, {} to test; {} classes",
             corpus.train.len(),
@@ -55,10 +55,24 @@ impl Corpus {
         );
         Ok(corpus)
     }
+
+    /// A sum over the recordings that shape the weights: another one means other recordings.
+    pub(super) fn sum(&self, classes: &[String]) -> String {
+        let mut sum = Sum::new();
+        classes.iter().for_each(|class| sum.add_bytes(class.as_bytes()));
+        for clip in self.train.iter().chain(&self.val) {
+            sum.add_bytes(clip.kind.as_bytes());
+            for word in [clip.classes, clip.known] {
+                sum.add_bytes(&word.to_le_bytes());
+            }
+            clip.samples.iter().for_each(|sample| sum.add(u64::from(sample.to_bits())));
+        }
+        format!("{:016x}", sum.value())
+    }
 }
 
-fn usable(row: &Row, classes: &[String]) -> Option<Clip> {
-    match clip(row, classes) {
+fn usable(row: &Row, classes: &[String], sample_rate: u32) -> Option<Clip> {
+    match clip(row, classes, sample_rate) {
         Ok(clip) => Some(clip),
         Err(reason) => {
             eprintln!("skipped: {reason:#}");
@@ -67,7 +81,7 @@ fn usable(row: &Row, classes: &[String]) -> Option<Clip> {
     }
 }
 
-fn clip(row: &Row, classes: &[String]) -> Result<Clip> {
+fn clip(row: &Row, classes: &[String], sample_rate: u32) -> Result<Clip> {
     let at = row.path.display();
     let [label] = row.labels.as_slice() else {
         bail!("{at}: it has {} labels: recordings of one class each are trained on", row.labels.len());
@@ -79,7 +93,7 @@ fn clip(row: &Row, classes: &[String]) -> Result<Clip> {
     let rate = f64::from(sound.rate);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of samples")]
     let most = (LONGEST_S * rate) as usize;
-    let samples = resample_all(&sound.samples[..sound.samples.len().min(most)], rate, f64::from(SAMPLE_RATE))?;
+    let samples = resample_all(&sound.samples[..sound.samples.len().min(most)], rate, f64::from(sample_rate))?;
     // Groups are named collection/instrument/pitch or the like: all but the last part says which instrument it is.
     let kind = row.group.rsplit_once('/').map_or("", |(kind, _)| kind);
     let known = (0..classes.len()).filter(|c| row.sounds(&classes[*c]).is_some()).fold(0, |set, c| set | 1 << c);

@@ -1,10 +1,13 @@
 //! What is minimised: per frame, over the frames whose truth is known.
 
-use burn::tensor::{Tensor, activation};
-use tocco_models::Task;
+use burn::tensor::{Tensor, TensorData, activation};
+use serde::{Deserialize, Serialize};
+
+/// Nobody is surer than this: the power of an exact 0 has no gradient.
+const SURE: f32 = 1e-6;
 
 /// A batch on the device.
-pub(super) struct Tensors {
+pub struct Tensors {
     /// Normalised log-mel frames `[batch, time, mels]`.
     pub frames: Tensor<3>,
     /// What should come out `[batch, time, classes]`: 1 for each class that sounds.
@@ -17,31 +20,86 @@ pub(super) struct Tensors {
     pub known: Tensor<3>,
 }
 
+/// Which question the loss asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LossKind {
+    /// Which of the classes (cross-entropy).
+    CrossEntropy,
+    /// For each class, whether it sounds (binary cross-entropy); what nobody listened for does not count.
+    Binary,
+    /// Both: in frames with one class also which, which learns the difference between near instruments quicker.
+    Both,
+}
+
+/// How the loss is weighted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Weighting {
+    /// Which question it asks.
+    pub kind: LossKind,
+    /// Exponent of the focal loss (Lin et al. 2017); 0 for none.
+    pub focal: f32,
+    /// Weight of each class, of mean 1; empty where all count alike.
+    pub classes: Vec<f32>,
+}
+
+/// Weights of classes by their effective numbers of recordings (Cui et al. 2019), of mean 1: `(1 - b) / (1 - b^n)`. A
+/// class without recordings weighs as if it had one.
+pub(super) fn class_weights(counts: &[usize], beta: f64) -> Vec<f32> {
+    let weights: Vec<f64> = counts.iter().map(|&n| (1.0 - beta) / (1.0 - beta.powf(n.max(1) as f64))).collect();
+    let mean = weights.iter().sum::<f64>() / weights.len().max(1) as f64;
+    #[expect(clippy::cast_possible_truncation, reason = "numbers around 1")]
+    weights.iter().map(|w| (w / mean) as f32).collect()
+}
+
 /// Mean loss over the frames that count.
-///
-/// `technique`: cross-entropy. `instruments`: each class answers for itself (binary cross-entropy), and in frames
-/// with one class also against the others, which learns the difference between near instruments quicker.
-pub(super) fn loss(logits: &Tensor<3>, batch: &Tensors, task: Task) -> Tensor<1> {
-    let against_others = cross_entropy(logits, batch);
-    match task {
-        Task::Technique => against_others,
-        Task::Instruments => against_others + each_for_itself(logits, batch),
+pub fn loss(logits: &Tensor<3>, batch: &Tensors, weighting: &Weighting) -> Tensor<1> {
+    match weighting.kind {
+        LossKind::CrossEntropy => cross_entropy(logits, batch, weighting),
+        LossKind::Binary => each_for_itself(logits, batch, weighting),
+        LossKind::Both => cross_entropy(logits, batch, weighting) + each_for_itself(logits, batch, weighting),
     }
 }
 
-fn cross_entropy(logits: &Tensor<3>, batch: &Tensors) -> Tensor<1> {
+fn cross_entropy(logits: &Tensor<3>, batch: &Tensors, weighting: &Weighting) -> Tensor<1> {
     let logarithms = activation::log_softmax(logits.clone(), 2);
-    let each = (logarithms * batch.distribution.clone()).sum_dim(2).neg();
+    let mut wrong = logarithms.clone() * batch.distribution.clone();
+    if weighting.focal > 0.0 {
+        wrong = wrong * (logarithms.exp().neg() + 1.0).clamp_min(SURE).powf_scalar(weighting.focal);
+    }
+    let each = weighting.apply(wrong).sum_dim(2).neg();
     mean_over(each, &batch.one_of)
 }
 
-fn each_for_itself(logits: &Tensor<3>, batch: &Tensors) -> Tensor<1> {
+fn each_for_itself(logits: &Tensor<3>, batch: &Tensors, weighting: &Weighting) -> Tensor<1> {
     // ln(1 + e^x) - x t, written so that no exponential overflows.
     let softplus = activation::relu(logits.clone()) + (logits.clone().abs().neg().exp() + 1.0).log();
-    let each = softplus - logits.clone() * batch.targets.clone();
+    let mut each = softplus - logits.clone() * batch.targets.clone();
+    if weighting.focal > 0.0 {
+        // The probability of what is not the case: p of an absent class, 1 - p of a sounding one.
+        let wrong = (activation::sigmoid(logits.clone()) - batch.targets.clone()).abs();
+        each = each * wrong.clamp_min(SURE).powf_scalar(weighting.focal);
+    }
     // The sum over the classes, as a mean over the frames.
     let [_, _, classes] = logits.dims();
-    mean_over(each, &batch.known) * classes as f32
+    mean_over(weighting.apply(each), &batch.known) * classes as f32
+}
+
+impl Weighting {
+    /// All classes and all frames count alike.
+    #[must_use]
+    pub fn plain(kind: LossKind) -> Self {
+        Self { kind, focal: 0.0, classes: Vec::new() }
+    }
+
+    fn apply(&self, each: Tensor<3>) -> Tensor<3> {
+        if self.classes.is_empty() {
+            return each;
+        }
+        let weights = TensorData::new(self.classes.clone(), [1, 1, self.classes.len()]);
+        let device = each.device();
+        each * Tensor::from_data(weights, &device)
+    }
 }
 
 fn mean_over(each: Tensor<3>, counts: &Tensor<3>) -> Tensor<1> {
@@ -51,7 +109,7 @@ fn mean_over(each: Tensor<3>, counts: &Tensor<3>) -> Tensor<1> {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{Device, TensorData};
+    use burn::tensor::Device;
 
     use super::*;
 
@@ -60,11 +118,11 @@ mod tests {
         Tensor::from_data(data, &Device::flex())
     }
 
-    fn value(logits: &[f32], task: Task) -> f32 {
-        masked(logits, task, &[1.0, 1.0, 1.0, 1.0, 0.0, 0.0])
+    fn value(logits: &[f32], weighting: &Weighting) -> f32 {
+        masked(logits, weighting, &[1.0, 1.0, 1.0, 1.0, 0.0, 0.0])
     }
 
-    fn masked(logits: &[f32], task: Task, known: &[f32]) -> f32 {
+    fn masked(logits: &[f32], weighting: &Weighting, known: &[f32]) -> f32 {
         let batch = Tensors {
             frames: tensor(&[0.0; 3], 1),
             targets: tensor(&[1.0, 0.0, 0.0, 1.0, 0.0, 0.0], 2),
@@ -72,34 +130,49 @@ mod tests {
             one_of: tensor(&[1.0, 1.0, 0.0], 1),
             known: tensor(known, 2),
         };
-        loss(&tensor(logits, 2), &batch, task).into_scalar::<f32>()
+        loss(&tensor(logits, 2), &batch, weighting).into_scalar::<f32>()
     }
 
     #[test]
     fn right_is_cheap_wrong_is_dear_and_the_unclear_does_not_count() {
-        for task in [Task::Technique, Task::Instruments] {
-            let right = value(&[9.0, -9.0, -9.0, 9.0, 0.0, 0.0], task);
-            let wrong = value(&[-9.0, 9.0, 9.0, -9.0, 0.0, 0.0], task);
-            assert!(right < 0.01 && wrong > 10.0, "{task:?}: {right}, {wrong}");
-            let unclear = value(&[9.0, -9.0, -9.0, 9.0, 50.0, -70.0], task);
-            assert!((right - unclear).abs() < 1e-6, "{task:?}");
+        for kind in [LossKind::CrossEntropy, LossKind::Binary, LossKind::Both] {
+            for weighting in [Weighting::plain(kind), Weighting { kind, focal: 2.0, classes: vec![0.5, 1.5] }] {
+                let right = value(&[9.0, -9.0, -9.0, 9.0, 0.0, 0.0], &weighting);
+                let wrong = value(&[-9.0, 9.0, 9.0, -9.0, 0.0, 0.0], &weighting);
+                assert!(right < 0.01 && wrong > 10.0, "{weighting:?}: {right}, {wrong}");
+                let unclear = value(&[9.0, -9.0, -9.0, 9.0, 50.0, -70.0], &weighting);
+                assert!((right - unclear).abs() < 1e-6, "{weighting:?}");
+            }
         }
     }
 
     #[test]
     fn a_class_that_nobody_listened_for_costs_nothing() {
         let known = [1.0, 0.0, 1.0, 1.0, 0.0, 0.0];
-        let each = |x: f32| {
-            let logits = [3.0, x, 0.5, 0.5, 0.0, 0.0];
-            masked(&logits, Task::Instruments, &known) - masked(&logits, Task::Technique, &known)
-        };
+        let each = |x: f32| masked(&[3.0, x, 0.5, 0.5, 0.0, 0.0], &Weighting::plain(LossKind::Binary), &known);
         assert!((each(-7.0) - each(7.0)).abs() < 1e-5);
     }
 
     #[test]
-    fn agrees_with_the_formula() {
-        let got = value(&[0.3, -0.2, 1.0, 0.5, 0.0, 0.0], Task::Technique);
-        let expected = ((1.0 + (-0.5_f32).exp()).ln() + (1.0 + 0.5_f32.exp()).ln()) / 2.0;
+    fn agrees_with_the_formulas() {
+        let logits = [0.3, -0.2, 1.0, 0.5, 0.0, 0.0];
+        let surprise = [(1.0 + (-0.5_f32).exp()).ln(), (1.0 + 0.5_f32.exp()).ln()];
+        let wrong = surprise.map(|s| 1.0 - (-s).exp());
+        let got = value(&logits, &Weighting::plain(LossKind::CrossEntropy));
+        assert!((got - f32::midpoint(surprise[0], surprise[1])).abs() < 1e-5, "{got}");
+        let weighting = Weighting { kind: LossKind::CrossEntropy, focal: 2.0, classes: vec![0.4, 1.6] };
+        let got = value(&logits, &weighting);
+        let expected = f32::midpoint(0.4 * surprise[0] * wrong[0].powi(2), 1.6 * surprise[1] * wrong[1].powi(2));
         assert!((got - expected).abs() < 1e-5, "{got} against {expected}");
+    }
+
+    #[test]
+    fn rare_classes_weigh_more_up_to_the_inverse_of_their_number() {
+        let all_alike = class_weights(&[10, 1000], 0.0);
+        assert_eq!(all_alike, [1.0, 1.0]);
+        let inverse = class_weights(&[10, 1000], 1.0 - 1e-9);
+        assert!((inverse[0] / inverse[1] - 100.0).abs() < 0.1, "{inverse:?}");
+        let between = class_weights(&[10, 1000, 0], 0.999);
+        assert!(between[2] > between[0] && between[0] > between[1] && between[0] < 100.0 * between[1]);
     }
 }

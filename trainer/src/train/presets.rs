@@ -2,7 +2,7 @@
 
 use tocco_models::{FrontendConfig, Task};
 
-use super::{Options, SAMPLE_RATE};
+use super::{Options, SAMPLE_RATE, Training};
 use crate::augment::{Config, Range, Voices};
 use crate::net::{AstShape, CbamShape, ConvShape, GruShape, MsCrnnShape, OnSummary, Shape, SummaryShape, TcnShape};
 
@@ -112,9 +112,11 @@ fn task_options(task: Task) -> Options {
         }),
         own_heads: false,
         windows_per_scene: 8,
+        sample_rate: SAMPLE_RATE,
         frontend: FrontendConfig::default(),
         voices: Voices::default(),
         augmentation: Config::default(),
+        training: Training::default(),
     };
     match task {
         Task::Technique => technique,

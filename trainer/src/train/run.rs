@@ -2,28 +2,38 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `config.toml` | every option as it was used, for `--config` |
 //! | `run.json` | [`Settings`]: classes, network, normalisation, options, sources |
 //! | `best.bpk` | the averaged weights that validated best: what is exported |
-//! | `last.bpk`, `last-average.bpk`, `last-optimizer.bpk`, `last.json` | the newest state of the training |
+//! | `checkpoint` | what `--resume` goes on from |
+//! | `history.csv`, `tensorboard/` | the curves, see [`crate::watch`] |
 //! | `figures.json` | [`Figures`] of the best weights, written at the end |
+//! | `report.html` | the page about the run, see [`crate::report`] |
+//! | `request.toml` | [`super::Request`]: what `--resume` reads |
+//! | `starting.toml` | as `request.toml`, while recordings are read before the first step |
+//! | `in-use` | locked by the program that trains |
 
 use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use burn::module::Module;
-use burn::optim::ModuleOptimizer;
 use burn::store::ModuleRecord;
 use burn::tensor::{Bytes, Device};
 use serde::{Deserialize, Serialize};
 use tocco_models::{DataSource, write_beside};
 
-use super::Options;
+use super::{Options, Request};
 use crate::net::{Hearing, Net, NetConfig};
 
 /// What a training leaves beside `run.json`. The figures go first: nothing is exported without them.
-const OLDER_FILES: [&str; 7] =
-    ["figures.json", "model.onnx", "best.bpk", "last.json", "last.bpk", "last-average.bpk", "last-optimizer.bpk"];
+const OLDER_FILES: [&str; 8] =
+    ["figures.json", "report.html", "model.onnx", CHECKPOINT, "best.bpk", REQUEST, "encoder.json", "head.bpk"];
+pub(super) const CHECKPOINT: &str = "checkpoint";
+pub(super) const CONFIG: &str = "config.toml";
+pub(super) const REQUEST: &str = "request.toml";
+pub(super) const STARTING: &str = "starting.toml";
 
 /// Everything that a run was started with, and what normalisation was measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -120,6 +130,34 @@ impl Run {
         read_json(&self.folder.join("figures.json")).context("the training has not ended")
     }
 
+    /// Locks a folder for as long as the answer lives, and sweeps out files that a killed program left half-written.
+    pub(super) fn lock(folder: &Path) -> Result<File> {
+        let path = folder.join("in-use");
+        let file = File::create(&path).with_context(|| format!("{}: the file can't be made", path.display()))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => bail!("{}: another training runs in this folder", folder.display()),
+            Err(TryLockError::Error(e)) => {
+                return Err(e).with_context(|| format!("{}: the file can't be locked", path.display()));
+            }
+        }
+        let left = std::fs::read_dir(folder).with_context(|| folder.display().to_string())?;
+        for path in left.filter_map(|entry| Some(entry.ok()?.path())).filter(|p| p.extension() == Some("tmp".as_ref()))
+        {
+            // What can't be removed is only litter.
+            let _ = std::fs::remove_file(path);
+        }
+        Ok(file)
+    }
+
+    /// What the training was asked for.
+    ///
+    /// # Errors
+    /// Where its file is missing or broken.
+    pub fn request(&self) -> Result<Request> {
+        Request::read(&self.folder.join(REQUEST))
+    }
+
     /// Removes what an older training left in the folder: its weights must never go out with other settings.
     pub(super) fn clear(&self) -> Result<()> {
         for name in OLDER_FILES {
@@ -152,12 +190,9 @@ impl Run {
         self.save_weights("best.bpk", averaged)
     }
 
-    pub(super) fn save_last(&self, net: &Net, averaged: &Net, optimizer: &ModuleOptimizer, epoch: usize) -> Result<()> {
-        self.save_weights("last.bpk", net)?;
-        self.save_weights("last-average.bpk", averaged)?;
-        let state = optimizer.into_bytes().map_err(|e| anyhow!("the optimizer's state can't be saved: {e}"))?;
-        write_beside(&self.folder.join("last-optimizer.bpk"), &state)?;
-        write_json(&self.folder.join("last.json"), &BTreeMap::from([("epoch", epoch)]))
+    /// Where the newest checkpoint lies.
+    pub(super) fn checkpoint(&self) -> PathBuf {
+        self.folder.join(CHECKPOINT)
     }
 
     fn save_weights(&self, name: &str, net: &Net) -> Result<()> {

@@ -7,11 +7,11 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 use tocco_models::{LogMel, NONE};
 
-use super::SAMPLE_RATE;
 use super::batches::normalise;
 use super::corpus::Corpus;
 use super::run::{Figures, Run, Settings};
 use crate::augment::Clip;
+use crate::metrics::Confusion;
 use crate::metrics::{self, Logits};
 use crate::net::{Hearing, Net, values};
 
@@ -35,6 +35,8 @@ pub(super) struct Score {
     pub recalls: Vec<Option<f64>>,
     /// Mean cross-entropy per recording.
     pub loss: f64,
+    /// Which class was taken for which, per recording.
+    pub confusion: Confusion,
 }
 
 impl Score {
@@ -175,7 +177,7 @@ fn windows(
 /// Normalised frames of a recording as it is.
 fn features(clip: &Clip, settings: &Settings) -> Result<Vec<f32>> {
     let frontend = &settings.options.frontend;
-    let mut log_mel = LogMel::new(SAMPLE_RATE, frontend)?;
+    let mut log_mel = LogMel::new(settings.options.sample_rate, frontend)?;
     let mut frames = Vec::new();
     for &sample in clip.samples.iter().take(LONGEST_FRAMES * frontend.hop) {
         if let Some(frame) = log_mel.push(sample) {
@@ -208,11 +210,13 @@ fn log_sum_exp(logits: &[f32], temperature: f64) -> f64 {
 fn score(heard: &[Heard], settings: &Settings) -> Score {
     let classes = settings.classes.len();
     let mut table = vec![vec![0.0_f64; classes]; classes];
+    let mut confusion = Confusion::new(&settings.classes);
     let mut loss = 0.0;
     for file in heard {
         let posterior = mean_log_posterior(&file.logits, classes);
         let answer = (0..classes).max_by(|a, b| posterior[*a].total_cmp(&posterior[*b])).unwrap_or(0);
         table[file.class][answer] += 1.0;
+        confusion.add(file.class, answer, 1);
         loss -= posterior[file.class];
     }
     let (mut f1, mut recall, mut present, mut notes) = (0.0, 0.0, 0.0, 0.0_f64);
@@ -236,6 +240,7 @@ fn score(heard: &[Heard], settings: &Settings) -> Score {
         macro_recall: recall / notes.max(1.0),
         recalls,
         loss: loss / heard.len().max(1) as f64,
+        confusion,
     }
 }
 

@@ -1,0 +1,137 @@
+//! `tocco report`: a page about a run or a model.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use tocco_models::Policy;
+
+use crate::engine::Provider;
+use crate::evaluation::Wanted;
+use crate::listen::{Ear, Engine};
+use crate::manifest::{Manifest, Split};
+use crate::page;
+use crate::report::{Subject, html};
+use crate::train::Run;
+use crate::watch::{history, settings};
+
+/// Options of `tocco report`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Folder of a training: its model.onnx, curves and settings
+    #[arg(long, value_name = "DIR", required_unless_present = "model", conflicts_with = "model")]
+    run: Option<PathBuf>,
+    /// A model file, or the name of a shipped model (techniques, instruments)
+    #[arg(long, value_name = "MODEL")]
+    model: Option<PathBuf>,
+    /// Recordings and labels
+    #[arg(long, value_name = "FILE")]
+    manifest: PathBuf,
+    /// Which part of the manifest
+    #[arg(long, value_enum, default_value = "test")]
+    split: Split,
+    /// The page
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Leave the sound of the mistakes out: for a page that goes into a repository
+    #[arg(long)]
+    no_audio: bool,
+    /// How many mistakes are shown
+    #[arg(long, default_value_t = MISTAKES)]
+    mistakes: usize,
+    /// What runs the network
+    #[arg(long, value_enum, default_value = "tract")]
+    engine: Engine,
+    /// Where ONNX Runtime runs it
+    #[arg(long, value_enum, default_value = "cpu")]
+    execution_provider: Provider,
+    /// Level from which the noise gate opens, in dBFS
+    #[arg(long, allow_hyphen_values = true, default_value_t = Policy::default().gate_dbfs)]
+    gate_dbfs: f32,
+}
+
+/// Mistakes in a page.
+const MISTAKES: usize = 12;
+
+/// Runs `tocco report`.
+///
+/// # Errors
+/// The run, model or manifest is refused, or no recording can be used.
+pub fn run(args: Args) -> Result<()> {
+    let manifest = Manifest::read(&args.manifest)?;
+    for remark in manifest.remarks() {
+        super::remark(remark);
+    }
+    let run = args.run.as_deref().map(Run::open).transpose()?;
+    let model = match (&run, &args.model) {
+        (Some(run), _) => run.folder.join("model.onnx"),
+        (None, Some(model)) => model.clone(),
+        (None, None) => bail!("say what the page is about: --run DIR or --model FILE"),
+    };
+    let ear = Ear::open(&model, args.engine, args.execution_provider)?;
+    let page = Page {
+        run: run.as_ref(),
+        ear: &ear,
+        manifest: &manifest,
+        split: args.split,
+        mistakes: args.mistakes,
+        audio: !args.no_audio,
+        gate_dbfs: args.gate_dbfs,
+    };
+    page.write(&args.out)
+}
+
+/// The page that `tocco train` leaves in its run: on the test split, or where there is none, on the validation split.
+///
+/// # Errors
+/// As [`run`].
+pub fn of_training(run: &Run, manifest: &Manifest) -> Result<()> {
+    let ear = Ear::open(&run.folder.join("model.onnx"), Engine::Tract, Provider::Cpu)?;
+    let split = if manifest.split(Split::Test).next().is_some() { Split::Test } else { Split::Val };
+    let gate_dbfs = Policy::default().gate_dbfs;
+    let page = Page { run: Some(run), ear: &ear, manifest, split, mistakes: MISTAKES, audio: true, gate_dbfs };
+    page.write(&run.folder.join("report.html"))
+}
+
+struct Page<'a> {
+    run: Option<&'a Run>,
+    ear: &'a Ear,
+    manifest: &'a Manifest,
+    split: Split,
+    mistakes: usize,
+    audio: bool,
+    gate_dbfs: f32,
+}
+
+impl Page<'_> {
+    fn write(&self, out: &Path) -> Result<()> {
+        let card = self.ear.model.card();
+        let rows = self.manifest.split(self.split);
+        let wanted = rows.map(|row| Wanted::new(card, row)).collect::<Result<Vec<_>>>()?;
+        let (path, split) = (self.manifest.path.display(), self.split.name());
+        ensure!(!wanted.is_empty(), "{path}: the split «{split}» holds no recording to judge the model by");
+        let name = self.manifest.path.file_name().unwrap_or_default().to_string_lossy();
+        let (mut curves, mut chosen) = (Vec::new(), Vec::new());
+        if let Some(run) = self.run {
+            let path = run.folder.join(history::FILE);
+            // Runs of older versions have none.
+            if path.exists() {
+                curves = history::read(&path)?;
+            }
+            chosen = settings::flat(&run.settings.options)?;
+        }
+        let subject = Subject {
+            ear: self.ear,
+            wanted: &wanted,
+            source: format!("{name}, split {split}"),
+            history: curves,
+            settings: chosen,
+            mistakes: self.mistakes,
+            audio: self.audio,
+            gate_dbfs: self.gate_dbfs,
+        };
+        let html = html(&subject)?;
+        tocco_models::write_beside(out, html.as_bytes()).with_context(|| format!("{}: the page", out.display()))?;
+        super::remark(format_args!("{}: a page of {}", out.display(), page::size(html.len())));
+        Ok(())
+    }
+}

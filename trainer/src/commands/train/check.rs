@@ -1,0 +1,104 @@
+//! Whether the options of a training make sense.
+
+use anyhow::{Context, Result, bail, ensure};
+use tocco_models::LogMel;
+
+use crate::net::{OnSummary, Shape, SummaryShape};
+use crate::train::Options;
+
+/// Refuses what can't be meant, before anything is read.
+pub(super) fn check(options: &Options, checkpoint_s: f64) -> Result<()> {
+    let positive = [
+        ("--epochs", options.epochs),
+        ("--batch-size", options.batch_size),
+        ("--windows-per-scene", options.windows_per_scene),
+        ("--mels", options.frontend.mels),
+        ("--frames-per-step", options.frames_per_step),
+        ("--hop", options.frontend.hop),
+        ("--plateau", options.training.plateau),
+        ("--patience", options.training.patience.unwrap_or(1)),
+    ];
+    if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
+        bail!("{name} is 0: it must be at least 1");
+    }
+    check_shape(options)?;
+    let ranges = [
+        ("--stay", options.stay, 0.0, 1.0),
+        ("--overlap", options.overlap, 0.0, 1.0),
+        ("--room", options.augmentation.room.chance, 0.0, 1.0),
+        ("--label-smoothing", options.label_smoothing, 0.0, 0.5),
+        ("--balance", options.balance, 0.0, 1.0),
+        ("--scene-s", options.scene_s, 0.5, 20.0),
+        ("--semitones", options.augmentation.pitch_shift.semitones.1, 0.0, 12.0),
+        ("--tone-db", options.augmentation.tone_colour.db, 0.0, 40.0),
+        ("--focal", options.training.focal, 0.0, 10.0),
+        ("--averaging", options.training.averaging, 0.0, 0.99999),
+    ];
+    if let Some((name, value, low, high)) = ranges.iter().find(|(_, value, low, high)| !(*low..=*high).contains(value))
+    {
+        bail!("{name} is {value}: it must lie between {low} and {high}");
+    }
+    for (name, value, high) in [
+        ("--class-balance", options.training.class_balance, 0.999_999_999),
+        ("--warm-up", options.training.warm_up, 0.5),
+        ("--checkpoint-s", checkpoint_s, 1e6),
+    ] {
+        ensure!((0.0..=high).contains(&value), "{name} is {value}: it must lie between 0 and {high}");
+    }
+    check_frontend(options)?;
+    if !(options.lr > 0.0 && options.lr <= 1.0) {
+        bail!("--lr is {}: it must lie between 0 and 1", options.lr);
+    }
+    Ok(())
+}
+
+fn check_frontend(options: &Options) -> Result<()> {
+    let (frontend, rate) = (&options.frontend, options.sample_rate);
+    ensure!((8000..=96_000).contains(&rate), "--sample-rate is {rate}: it must lie between 8000 and 96000");
+    ensure!(
+        (16..=65_536).contains(&frontend.fft_size),
+        "--fft-size is {}: it must lie between 16 and 65536",
+        frontend.fft_size
+    );
+    let half = rate as f32 / 2.0;
+    ensure!(
+        frontend.fmin >= 0.0 && frontend.fmin < frontend.fmax && frontend.fmax <= half,
+        "--fmin is {} and --fmax is {}: the first must lie under the second, and that no higher than half of the \
+         sample rate, {half}",
+        frontend.fmin,
+        frontend.fmax
+    );
+    LogMel::new(rate, frontend).context("--fft-size, --window, --hop, --mels, --fmin and --fmax do not go together")?;
+    Ok(())
+}
+
+fn check_shape(options: &Options) -> Result<()> {
+    match &options.shape {
+        Shape::StreamTcn(shape) => {
+            ensure!(shape.channels > 0, "--channels is 0: it must be at least 1");
+            ensure!(
+                !shape.dilations.is_empty() && !shape.dilations.contains(&0),
+                "--dilations must be numbers from 1, separated by commas"
+            );
+            ensure!((0.0..=6000.0).contains(&shape.memory_frames), "--memory-s must lie between 0 and 60");
+        }
+        Shape::StreamGru(shape) => ensure!(shape.hidden > 0, "--channels is 0: it must be at least 1"),
+        Shape::Convolutional(shape) => {
+            let mels = options.frontend.mels;
+            ensure!(
+                !shape.left(mels).contains(&0),
+                "--mels is {mels}: too few for this network, whose poolings leave nothing of them"
+            );
+        }
+        Shape::Ast(shape) => {
+            let (mels, high) = (options.frontend.mels, shape.patch[0]);
+            ensure!(mels.is_multiple_of(high), "--mels is {mels}: this network cuts the bands into patches of {high}");
+        }
+        Shape::Summary(SummaryShape { on: OnSummary::Svm(_), .. }) => ensure!(
+            !options.own_heads,
+            "a support vector machine tells each class from the rest already: it has no use for heads of their own"
+        ),
+        Shape::CbamCnn(_) | Shape::MsCrnn(_) | Shape::Summary(_) | Shape::Pooled(_) => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,187 @@
+//! `--config run.toml`: the options of `tocco train` as a file. Each key is an option's name with `_` for `-`, and
+//! stands in the table that `--help` lists the option under: `--batch-size` under «Schedule» is `batch_size` in
+//! `[schedule]`. An option on the command line goes before the file's.
+
+use std::any::TypeId;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use toml::de::{DeTable, DeValue};
+
+/// Options that say which file or run is meant: they stand in none.
+const NEVER: [&str; 4] = ["config", "help", "resume", "version"];
+/// Names that are less alike than this are no slip of the keyboard.
+const ALIKE: f64 = 0.75;
+
+/// The file as arguments for `command`, without the options that `given` names already. Paths in it are relative to
+/// its folder.
+///
+/// # Errors
+/// The file can't be read, or holds what is no option of `command`: the sentence names file, line and key.
+pub(super) fn arguments(path: &Path, command: &Command, given: &[OsString]) -> Result<Vec<OsString>> {
+    let at = path.display();
+    let text = std::fs::read_to_string(path).with_context(|| format!("{at}: the file can't be read"))?;
+    let line = |position: usize| 1 + text.get(..position).map_or(0, |before| before.matches('\n').count());
+    let whole = DeTable::parse(&text)
+        .map_err(|e| anyhow::anyhow!("{at}, line {}: {}", e.span().map_or(1, |s| line(s.start)), e.message()))?;
+    let mut found = Vec::new();
+    for (key, value) in whole.get_ref() {
+        match value.get_ref() {
+            DeValue::Table(table) => {
+                found.extend(table.iter().map(|(inner, value)| (Some(key.get_ref().as_ref()), inner, value)));
+            }
+            _ => found.push((None, key, value)),
+        }
+    }
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut arguments = Vec::new();
+    for (table, key, value) in found {
+        let here = format!("{at}, line {}", line(key.span().start));
+        let arg = option(command, table, key.get_ref()).with_context(|| here.clone())?;
+        let argument = argument(arg, value.get_ref(), folder).with_context(|| here.clone())?;
+        if let Some(argument) = argument.filter(|_| !is_given(arg, given)) {
+            check(command, key.get_ref(), &argument).with_context(|| here.clone())?;
+            arguments.push(argument);
+        }
+    }
+    Ok(arguments)
+}
+
+/// The option that a key means.
+fn option<'a>(command: &'a Command, table: Option<&str>, key: &str) -> Result<&'a Arg> {
+    let all = || command.get_arguments().filter(|a| a.get_long().is_some_and(|long| !NEVER.contains(&long)));
+    if let Some(table) = table.filter(|t| !all().any(|a| self::table(a).as_deref() == Some(t))) {
+        bail!("there is no table [{table}]{}", meant(table, all().filter_map(self::table)));
+    }
+    if let Some(arg) = all().find(|a| name(a) == key) {
+        let right = self::table(arg);
+        if right.as_deref() == table {
+            return Ok(arg);
+        }
+        match right {
+            Some(right) => bail!("the key «{key}» belongs into [{right}]"),
+            None => bail!("the key «{key}» belongs before the first table"),
+        }
+    }
+    bail!("there is no key «{key}»{}", meant(key, all().map(name)))
+}
+
+/// The word that was probably meant.
+fn meant(word: &str, words: impl Iterator<Item = String>) -> String {
+    let alike = words.map(|w| (strsim::jaro_winkler(word, &w), w)).filter(|(alike, _)| *alike >= ALIKE);
+    alike.max_by(|a, b| a.0.total_cmp(&b.0)).map_or_else(String::new, |(_, w)| format!(": did you mean «{w}»?"))
+}
+
+/// `--name=value`, or `--name`, or nothing where a switch is off.
+fn argument(arg: &Arg, value: &DeValue<'_>, folder: &Path) -> Result<Option<OsString>> {
+    let key = name(arg);
+    let mut argument = OsString::from(format!("--{}", arg.get_long().unwrap_or_default()));
+    if matches!(arg.get_action(), ArgAction::SetTrue) {
+        return match value {
+            DeValue::Boolean(on) => Ok(on.then_some(argument)),
+            _ => bail!("«{key}» must be true or false"),
+        };
+    }
+    argument.push("=");
+    let word = word(value).with_context(|| format!("«{key}» must be a number, a text or a list of them"))?;
+    if arg.get_value_parser().type_id() == TypeId::of::<PathBuf>() {
+        argument.push(folder.join(word));
+    } else {
+        argument.push(word);
+    }
+    Ok(Some(argument))
+}
+
+fn word(value: &DeValue<'_>) -> Option<String> {
+    match value {
+        DeValue::String(text) => Some(text.to_string()),
+        DeValue::Integer(number) => Some(number.to_string()),
+        DeValue::Float(number) => Some(number.to_string()),
+        DeValue::Boolean(on) => Some(on.to_string()),
+        DeValue::Array(list) => {
+            let words: Option<Vec<String>> = list.iter().map(|item| word(item.get_ref())).collect();
+            words.map(|words| words.join(","))
+        }
+        DeValue::Datetime(_) | DeValue::Table(_) => None,
+    }
+}
+
+/// Lets the option's own parser look at a value.
+fn check(command: &Command, key: &str, argument: &OsStr) -> Result<()> {
+    use clap::error::{ContextKind, ErrorKind};
+    let Err(error) = command.clone().try_get_matches_from([OsStr::new("tocco"), argument]) else { return Ok(()) };
+    if !matches!(error.kind(), ErrorKind::InvalidValue | ErrorKind::ValueValidation) {
+        return Ok(());
+    }
+    let value = error.get(ContextKind::InvalidValue).map(ToString::to_string).unwrap_or_default();
+    let reason = match (std::error::Error::source(&error), error.get(ContextKind::ValidValue)) {
+        (Some(source), _) => source.to_string(),
+        (None, Some(valid)) => format!("it must be one of {valid}"),
+        (None, None) => "it is of the wrong kind".to_owned(),
+    };
+    bail!("«{key}» can't be «{value}»: {reason}")
+}
+
+fn is_given(arg: &Arg, given: &[OsString]) -> bool {
+    let flag = format!("--{}", arg.get_long().unwrap_or_default());
+    given
+        .iter()
+        .filter_map(|g| g.to_str())
+        .any(|g| g.strip_prefix(&flag).is_some_and(|r| r.is_empty() || r.starts_with('=')))
+}
+
+/// The key of an option.
+fn name(arg: &Arg) -> String {
+    arg.get_long().unwrap_or_default().replace('-', "_")
+}
+
+/// The table that an option's key stands in.
+fn table(arg: &Arg) -> Option<String> {
+    arg.get_help_heading().map(str::to_lowercase)
+}
+
+/// A file that asks for what `matches` asks for; what they leave open is as `usual` says (key and value).
+///
+/// # Errors
+/// A path has no absolute form, or is not valid Unicode.
+pub(super) fn as_used(command: &Command, matches: &ArgMatches, usual: &[(&str, toml::Value)]) -> Result<String> {
+    let mut file = toml::Table::new();
+    for arg in command.get_arguments().filter(|a| a.get_long().is_some_and(|long| !NEVER.contains(&long))) {
+        let key = name(arg);
+        let words: Option<Vec<&OsStr>> = matches.get_raw(arg.get_id().as_str()).map(Iterator::collect);
+        let value = if matches!(arg.get_action(), ArgAction::SetTrue) {
+            Some(toml::Value::Boolean(matches.get_flag(arg.get_id().as_str())))
+        } else if let Some(words) = words {
+            Some(as_value(arg, &words)?)
+        } else {
+            usual.iter().find(|(k, _)| *k == key).map(|(_, value)| value.clone())
+        };
+        let Some(value) = value else { continue };
+        match table(arg) {
+            None => file.insert(key, value),
+            Some(table) => match file.entry(table).or_insert_with(|| toml::Table::new().into()) {
+                toml::Value::Table(table) => table.insert(key, value),
+                _ => None,
+            },
+        };
+    }
+    Ok(toml::to_string(&file)?)
+}
+
+fn as_value(arg: &Arg, words: &[&OsStr]) -> Result<toml::Value> {
+    let plain = |word: &OsStr| -> Result<toml::Value> {
+        if arg.get_value_parser().type_id() == TypeId::of::<PathBuf>() {
+            let path = std::path::absolute(word)?;
+            return Ok(path.to_str().with_context(|| format!("{}: not valid Unicode", path.display()))?.into());
+        }
+        let text = word.to_str().context("an option is not valid Unicode")?;
+        let number = text.parse::<i64>().map(toml::Value::from).or_else(|_| text.parse::<f64>().map(toml::Value::from));
+        Ok(number.unwrap_or_else(|_| text.into()))
+    };
+    match words {
+        [word] => plain(word),
+        words => Ok(toml::Value::Array(words.iter().map(|w| plain(w)).collect::<Result<_>>()?)),
+    }
+}

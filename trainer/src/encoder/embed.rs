@@ -1,0 +1,201 @@
+//! Recordings to embeddings.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
+use tocco_models::onnx::{self, pb};
+use tocco_models::resample_all;
+
+use super::cache::{Cache, Embeddings, fingerprint};
+use super::hears::{Hears, Wish, understand};
+use super::{merge, windows};
+use crate::audio;
+use crate::engine::{self, Network, Provider};
+
+/// Longer recordings are heard up to here, in seconds.
+const LONGEST_S: f64 = 30.0;
+
+/// Which encoder it is and how it is used: what a run remembers of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Its file.
+    pub path: PathBuf,
+    /// Stands for the file's bytes.
+    pub fingerprint: String,
+    /// Samples a second.
+    pub rate: u32,
+    /// What goes in at once.
+    pub hears: Hears,
+    /// Shape of its own input.
+    pub shape: Vec<usize>,
+    /// The output that is taken; the first one by default.
+    pub output: Option<String>,
+}
+
+/// An encoder that can be run.
+#[derive(Debug)]
+pub struct Encoder {
+    /// Which one it is.
+    pub identity: Identity,
+    /// Its graph behind the input of a card.
+    graph: pb::ModelProto,
+    network: Network,
+    cache: Option<Cache>,
+    /// Recordings that it heard, and those whose embeddings were kept from before.
+    pub counts: (usize, usize),
+}
+
+impl Encoder {
+    /// Opens an encoder and says in a sentence what is fed to it.
+    ///
+    /// # Errors
+    /// Where the file is refused, its input fits neither audio nor log-mel, its rate is not known, a wish contradicts
+    /// its graph, or ONNX Runtime or the provider is not there.
+    pub fn open(
+        path: &Path,
+        wish: &Wish,
+        output: Option<&str>,
+        provider: Provider,
+        cache: Option<Cache>,
+    ) -> Result<(Self, String)> {
+        let at = || format!("{}: the encoder can't be used", path.display());
+        let (bytes, model) = read(path)?;
+        let rate = wish.rate.or_else(|| named_rate(&model)).with_context(|| {
+            format!("{}: the encoder does not say at which rate it hears: say it with --encoder-rate", path.display())
+        })?;
+        let (hears, shape, remark) = understand(&model, rate, wish).with_context(at)?;
+        let identity = Identity {
+            path: path.to_owned(),
+            fingerprint: fingerprint(&[&bytes]),
+            rate,
+            hears,
+            shape,
+            output: output.map(str::to_owned),
+        };
+        let encoder = Self::start(identity, &model, provider, cache).with_context(at)?;
+        Ok((encoder, format!("{}: {remark}", path.display())))
+    }
+
+    /// The encoder that a run was trained with, on the processor.
+    ///
+    /// # Errors
+    /// Where the file is gone or is another one now.
+    pub fn reopen(identity: &Identity) -> Result<Self> {
+        let (bytes, model) = read(&identity.path)?;
+        if fingerprint(&[&bytes]) != identity.fingerprint {
+            bail!("{}: this is not the encoder that the head was trained on", identity.path.display());
+        }
+        Self::start(identity.clone(), &model, Provider::Cpu, None)
+            .with_context(|| format!("{}: the encoder can't be used", identity.path.display()))
+    }
+
+    fn start(identity: Identity, model: &pb::ModelProto, provider: Provider, cache: Option<Cache>) -> Result<Self> {
+        let graph = merge::adapted(model, &identity.hears, &identity.shape, identity.output.as_deref())?;
+        let (_, shape) = identity.hears.input();
+        let network = Network::open(&onnx::encode(&graph), &engine::library(None)?, provider, &shape, None)?;
+        Ok(Self { identity, graph, network, cache, counts: (0, 0) })
+    }
+
+    /// Its graph behind the input of a card.
+    pub(super) fn graph(&self) -> &pb::ModelProto {
+        &self.graph
+    }
+
+    /// The embeddings of one window: how many, their size, and the numbers.
+    ///
+    /// # Errors
+    /// Where the encoder fails, or its output is neither one embedding nor a sequence of them.
+    pub(super) fn embed(&mut self, input: &[f32]) -> Result<(usize, usize, Vec<f32>)> {
+        let (shape, numbers) = self.network.run(input)?;
+        let inner: Vec<usize> = shape.iter().copied().skip_while(|d| *d == 1).collect();
+        let (time, size) = match inner.as_slice() {
+            [] => (1, 1),
+            [size] => (1, *size),
+            [time, size] => (*time, *size),
+            _ => bail!(
+                "its output has the shape {shape:?}: neither one embedding [1, size] nor a sequence [1, time, size]; \
+                 another output can be named with --encoder-output"
+            ),
+        };
+        ensure!(time * size > 0, "its output has the shape {shape:?}: that is empty");
+        ensure!(numbers.iter().all(|n| n.is_finite()), "its output holds a number that is not finite");
+        Ok((time, size, numbers))
+    }
+
+    /// The embeddings of at most `count` windows of a recording.
+    ///
+    /// # Errors
+    /// Where the recording can't be decoded or is silent, or the encoder fails.
+    pub fn recording(&mut self, path: &Path, count: usize) -> Result<Embeddings> {
+        let sound = std::fs::read(path).with_context(|| format!("{}: the recording can't be read", path.display()))?;
+        let key = self.key(&[b"recording", &sound, &count.to_le_bytes()])?;
+        self.kept(&key, |encoder| {
+            let sound = audio::decode(path)?;
+            let rate = f64::from(sound.rate);
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of samples")]
+            let most = (LONGEST_S * rate) as usize;
+            let heard = &sound.samples[..sound.samples.len().min(most)];
+            let samples = resample_all(heard, rate, f64::from(encoder.identity.rate))?;
+            let ends = windows::ends(&samples, encoder.identity.rate, count);
+            ensure!(!ends.is_empty(), "{}: the recording is silent", path.display());
+            encoder.all(&samples, &ends)
+        })
+    }
+
+    /// The embeddings of `count` rooms in which nobody plays.
+    ///
+    /// # Errors
+    /// Where the encoder fails.
+    pub fn rooms(&mut self, count: usize) -> Result<Embeddings> {
+        let key = self.key(&[b"rooms", &count.to_le_bytes()])?;
+        self.kept(&key, |encoder| {
+            let length = 2 * encoder.identity.hears.samples();
+            let samples: Vec<f32> = (0..count as u64).flat_map(|seed| windows::room(length, seed)).collect();
+            let ends: Vec<usize> = (1..=count).map(|room| room * length).collect();
+            encoder.all(&samples, &ends)
+        })
+    }
+
+    fn all(&mut self, samples: &[f32], ends: &[usize]) -> Result<Embeddings> {
+        let mut out = Embeddings { windows: ends.len(), ..Embeddings::default() };
+        for (index, &end) in ends.iter().enumerate() {
+            let seed = index as u64;
+            let input = windows::input(samples, end, self.identity.rate, &self.identity.hears, seed)?;
+            let (time, size, numbers) = self.embed(&input)?;
+            (out.time, out.size) = (time, size);
+            out.numbers.extend(numbers);
+        }
+        Ok(out)
+    }
+
+    fn kept(&mut self, key: &str, make: impl FnOnce(&mut Self) -> Result<Embeddings>) -> Result<Embeddings> {
+        if let Some(found) = self.cache.as_ref().and_then(|cache| cache.get(key)) {
+            self.counts.1 += 1;
+            return Ok(found);
+        }
+        let made = make(self)?;
+        self.counts.0 += 1;
+        if let Some(cache) = &self.cache {
+            cache.put(key, &made)?;
+        }
+        Ok(made)
+    }
+
+    /// What embeddings depend on: the encoder, how it is fed, and what it hears.
+    fn key(&self, sound: &[&[u8]]) -> Result<String> {
+        let how = serde_json::to_vec(&Identity { path: PathBuf::new(), ..self.identity.clone() })?;
+        Ok(fingerprint(&[&[how.as_slice()], sound].concat()))
+    }
+}
+
+fn read(path: &Path) -> Result<(Vec<u8>, pb::ModelProto)> {
+    let bytes = std::fs::read(path).with_context(|| format!("{}: the encoder can't be read", path.display()))?;
+    let model = onnx::decode(&bytes).map_err(|e| e.in_file(path))?;
+    Ok((bytes, model))
+}
+
+/// The rate in the file's metadata, under one of the names that people use.
+fn named_rate(model: &pb::ModelProto) -> Option<u32> {
+    ["sample_rate", "sampling_rate", "sr"].iter().find_map(|key| onnx::metadata(model, key)?.trim().parse().ok())
+}

@@ -1,0 +1,362 @@
+//! HeadTraining a head on embeddings.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+use burn::module::Module;
+use burn::optim::{AdamWConfig, GradientsParams};
+use burn::tensor::{Device, Tensor, TensorData, activation};
+use indicatif::ProgressBar;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use tocco_models::Task;
+
+use super::cache::Embeddings;
+use super::embed::Encoder;
+use super::heads::HeadKind;
+use super::run::{EncoderRun, EncoderSettings, Figures};
+use super::score::{Answers, score, temperature};
+use crate::commands::remark;
+use crate::manifest::{Manifest, Row, Split};
+use crate::net::{Hearing, Net, values};
+use crate::train::{Settings, classes};
+
+/// Rooms in which nobody plays, for models that know `none`.
+const ROOMS: usize = 24;
+/// Short training sets still get this many steps an epoch.
+const FEWEST_STEPS: usize = 12;
+/// Windows in one pass without gradients.
+const TOGETHER: usize = 64;
+/// Share of the target spread over all classes.
+const SMOOTHING: f32 = 0.05;
+
+/// What a person chooses about the training of a head.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeadTraining {
+    /// One class at a time, or any number.
+    pub task: Task,
+    /// The network on top.
+    pub head: HeadKind,
+    /// Passes over the training windows.
+    pub epochs: usize,
+    /// Windows in a step.
+    pub batch_size: usize,
+    /// Highest learning rate.
+    pub lr: f64,
+    /// AdamW's weight decay.
+    pub weight_decay: f32,
+    /// Equal seeds on equal data give equal models.
+    pub seed: u64,
+    /// Windows of a recording at most.
+    pub windows: usize,
+    /// Seconds between two decisions of the exported model.
+    pub decision_s: f64,
+}
+
+/// A recording as its encoder heard it.
+pub(super) struct Item {
+    /// The classes that sound: bit `i` for class `i`.
+    pub sounding: u128,
+    /// The classes of which somebody said whether they sound.
+    pub known: u128,
+    pub heard: Embeddings,
+}
+
+/// Trains a head on a manifest and leaves a whole run in `out`.
+///
+/// # Errors
+/// Where the manifest can't be trained on, the encoder fails, or a file of the run can't be written.
+pub fn train(
+    manifest: &Manifest,
+    out: &Path,
+    mut encoder: Encoder,
+    training: &HeadTraining,
+    device: &Device,
+) -> Result<EncoderRun> {
+    manifest.check_for_training()?;
+    let classes = classes(manifest, training.task)?;
+    std::fs::create_dir_all(out).with_context(|| format!("{}: the folder can't be made", out.display()))?;
+    let started = Instant::now();
+    let mut learnt = listen(&mut encoder, manifest, Split::Train, &classes, training)?;
+    if let Some(none) = classes.iter().position(|c| c == tocco_models::NONE) {
+        learnt.push(Item { sounding: 1 << none, known: u128::MAX, heard: encoder.rooms(ROOMS)? });
+    }
+    for (index, class) in classes.iter().enumerate() {
+        let named = manifest.rows.iter().any(|row| row.labels.contains(class));
+        if named && !learnt.iter().any(|item| item.sounding >> index & 1 == 1) {
+            bail!("no recording of the class «{class}» can be used for training: see the reasons above");
+        }
+    }
+    let validated = listen(&mut encoder, manifest, Split::Val, &classes, training)?;
+    let tested = listen(&mut encoder, manifest, Split::Test, &classes, training)?;
+    let heard_in = started.elapsed().as_secs_f64();
+    remark(format_args!(
+        "{} recordings heard by the encoder in {heard_in:.1} s, {} known from before",
+        encoder.counts.0, encoder.counts.1
+    ));
+    let (time, size) = same_size([&learnt, &validated, &tested].into_iter().flatten())?;
+    let (mean, deviation) = statistics(&learnt, size);
+    let name = out.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
+    let run = EncoderRun {
+        folder: out.to_owned(),
+        settings: EncoderSettings {
+            name,
+            task: training.task,
+            classes,
+            head: training.head,
+            encoder: encoder.identity.clone(),
+            time,
+            size,
+            mean,
+            deviation,
+            data: manifest.sources(),
+            decision_s: training.decision_s,
+        },
+    };
+    run.begin()?;
+    let head = run.head()?;
+    let net = learn(&head, &learnt, &validated, training, device)?;
+    run.save_head(&net)?;
+    let answers = answer(&net, &head, &validated, device);
+    let mut metrics = BTreeMap::new();
+    score(&answers, training.task, &head.classes).note("val", &mut metrics);
+    if !tested.is_empty() {
+        score(&answer(&net, &head, &tested, device), training.task, &head.classes).note("test", &mut metrics);
+    }
+    metrics.insert("training/encoder_seconds".into(), heard_in);
+    metrics.insert("training/seconds".into(), started.elapsed().as_secs_f64());
+    run.save_figures(&Figures { temperature: temperature(&answers, training.task, head.classes.len()), metrics })?;
+    Ok(run)
+}
+
+/// The recordings of a split. Those that can't be used are named and skipped; what is wrong with the encoder ends the
+/// training.
+fn listen(
+    encoder: &mut Encoder,
+    manifest: &Manifest,
+    split: Split,
+    classes: &[String],
+    training: &HeadTraining,
+) -> Result<Vec<Item>> {
+    let rows: Vec<&Row> = manifest.split(split).collect();
+    let bar = ProgressBar::new(rows.len() as u64).with_message(format!("listening to {}", split.name()));
+    let mut items = Vec::with_capacity(rows.len());
+    for row in rows {
+        match item(encoder, row, classes, training) {
+            Ok(item) => items.push(item),
+            Err(e) if e.is::<Unusable>() || e.chain().any(|cause| cause.is::<crate::audio::Error>()) => {
+                bar.suspend(|| remark(format_args!("skipped: {e:#}")));
+            }
+            Err(e) => return Err(e),
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(items)
+}
+
+/// A row that can't be learnt from, whatever the encoder.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Unusable(String);
+
+fn item(encoder: &mut Encoder, row: &Row, classes: &[String], training: &HeadTraining) -> Result<Item> {
+    let at = row.path.display();
+    let bits = |labels: &[String]| -> Result<u128> {
+        labels.iter().try_fold(0, |bits, label| match classes.iter().position(|c| c == label) {
+            Some(index) => Ok(bits | 1 << index),
+            None => Err(Unusable(format!("{at}: the class «{label}» is none of the model's")).into()),
+        })
+    };
+    if training.task == Task::Technique && row.labels.len() != 1 {
+        let count = row.labels.len();
+        return Err(Unusable(format!("{at}: it has {count} labels: a technique model learns from one each")).into());
+    }
+    let sounding = bits(&row.labels)?;
+    let known = if row.known.is_empty() { u128::MAX } else { bits(&row.known)? | sounding };
+    let heard = encoder.recording(&row.path, training.windows)?;
+    Ok(Item { sounding, known, heard })
+}
+
+/// Length of the sequences and size of the embeddings, which must be those of the first recording everywhere.
+fn same_size<'a>(items: impl Iterator<Item = &'a Item>) -> Result<(usize, usize)> {
+    let sizes: Vec<(usize, usize)> = items.map(|item| (item.heard.time, item.heard.size)).collect();
+    let first = *sizes.first().context("no recording can be used")?;
+    if let Some((time, size)) = sizes.iter().find(|other| **other != first) {
+        bail!("the encoder gives {} by {} numbers to one window and {time} by {size} to another", first.0, first.1);
+    }
+    Ok(first)
+}
+
+/// Mean and deviation of each number of an embedding.
+fn statistics(items: &[Item], size: usize) -> (Vec<f32>, Vec<f32>) {
+    let (mut sum, mut squares, mut count) = (vec![0.0_f64; size], vec![0.0_f64; size], 0.0_f64);
+    for embedding in items.iter().flat_map(|item| item.heard.numbers.chunks_exact(size)) {
+        count += 1.0;
+        for ((s, q), x) in sum.iter_mut().zip(&mut squares).zip(embedding) {
+            *s += f64::from(*x);
+            *q += f64::from(*x) * f64::from(*x);
+        }
+    }
+    let moments = sum.iter().zip(&squares).map(|(s, q)| {
+        let mean = s / count;
+        // A number that never changes (a rectifier that never opens) must not be blown up.
+        let deviation = (q / count - mean * mean).max(0.0).sqrt().max(1e-3);
+        #[expect(clippy::cast_possible_truncation, reason = "embeddings are 32-bit floats")]
+        (mean as f32, deviation as f32)
+    });
+    moments.unzip()
+}
+
+/// The weights that validated best.
+fn learn(
+    head: &Settings,
+    learnt: &[Item],
+    validated: &[Item],
+    training: &HeadTraining,
+    device: &Device,
+) -> Result<Net> {
+    let on_device = device.clone().autodiff();
+    let mut net = Net::new(&head.net(), training.seed, &on_device);
+    let mut optimizer = AdamWConfig::new().with_weight_decay(training.weight_decay).with_epsilon(1e-8).init();
+    let windows: usize = learnt.iter().map(|item| item.heard.windows).sum();
+    let steps = (windows / training.batch_size).max(FEWEST_STEPS);
+    let total = steps * training.epochs;
+    let mut rng = StdRng::seed_from_u64(training.seed);
+    let draw = Draw::new(learnt, head.classes.len());
+    let mut best: Option<(f64, Vec<f32>)> = None;
+    for step in 0..total {
+        let batch = draw.batch(learnt, head, training.batch_size, &mut rng);
+        let way = (step as f64 + 0.5) / total as f64;
+        let rate = training.lr * 0.5 * (1.0 + (std::f64::consts::PI * way).cos());
+        let logits = forward(&net, head, batch.frames(head, &on_device));
+        let loss = loss(&logits, &batch, training.task, &on_device);
+        let gradients = GradientsParams::from_grads(loss.backward(), &net);
+        net = optimizer.step(rate, net, gradients);
+        if (step + 1) % steps != 0 {
+            continue;
+        }
+        let value = loss.inner().into_scalar::<f32>();
+        ensure!(value.is_finite(), "the loss is no longer a number after {step} steps: train with a smaller --lr");
+        let now = net.valid();
+        let found = score(&answer(&now, head, validated, device), training.task, &head.classes);
+        let epoch = (step + 1) / steps;
+        remark(format_args!("epoch {epoch}/{}  loss {value:.3}  validation: {found}", training.epochs));
+        if best.as_ref().is_none_or(|(best, _)| found.selection() >= *best) {
+            best = Some((found.selection(), now.weights()));
+        }
+    }
+    let (_, weights) = best.context("there was no step of training")?;
+    Ok(Net::new(&head.net(), 0, device).with_weights(&weights))
+}
+
+/// Logits of whole windows `[batch, classes]`: those after the last embedding, where the head goes along the sequence.
+fn forward(net: &Net, head: &Settings, frames: Tensor<3>) -> Tensor<2> {
+    let [batch, time, _] = frames.dims();
+    let logits = net.forward(frames);
+    let [_, _, classes] = logits.dims();
+    let last = match head.options.shape.hearing() {
+        Hearing::Stream => logits.narrow(1, time - 1, 1),
+        Hearing::Window { .. } => logits,
+    };
+    last.reshape([batch, classes])
+}
+
+/// `technique`: cross-entropy; `instruments`: binary cross-entropy of each class that is known.
+fn loss(logits: &Tensor<2>, batch: &Batch, task: Task, device: &Device) -> Tensor<1> {
+    let [size, classes] = logits.dims();
+    let tensor = |numbers: &[f32]| Tensor::<2>::from_data(TensorData::new(numbers.to_vec(), [size, classes]), device);
+    let targets = tensor(&batch.targets);
+    match task {
+        Task::Technique => {
+            let spread = targets * (1.0 - SMOOTHING) + SMOOTHING / classes as f32;
+            (activation::log_softmax(logits.clone(), 1) * spread).sum_dim(1).neg().mean()
+        }
+        Task::Instruments => {
+            // ln(1 + e^x) - x t, written so that no exponential overflows.
+            let softplus = activation::relu(logits.clone()) + (logits.clone().abs().neg().exp() + 1.0).log();
+            let known = tensor(&batch.known);
+            ((softplus - logits.clone() * targets) * known.clone()).sum() / (known.sum() + 1e-6)
+        }
+    }
+}
+
+/// Windows that are learnt from in one step.
+struct Batch {
+    frames: Vec<f32>,
+    targets: Vec<f32>,
+    known: Vec<f32>,
+}
+
+impl Batch {
+    fn frames(&self, head: &Settings, device: &Device) -> Tensor<3> {
+        tensor_of(&self.frames, head, device)
+    }
+}
+
+/// Draws windows: every class equally often, then a recording of it, then a window of that.
+struct Draw {
+    by_class: Vec<Vec<usize>>,
+}
+
+impl Draw {
+    fn new(items: &[Item], classes: usize) -> Self {
+        let of = |class: usize| (0..items.len()).filter(|i| items[*i].sounding >> class & 1 == 1).collect();
+        let silent: Vec<usize> = (0..items.len()).filter(|i| items[*i].sounding == 0).collect();
+        let by_class: Vec<Vec<usize>> = (0..classes).map(of).chain([silent]).filter(|of| !of.is_empty()).collect();
+        Self { by_class }
+    }
+
+    fn batch(&self, items: &[Item], head: &Settings, size: usize, rng: &mut StdRng) -> Batch {
+        let classes = head.classes.len();
+        let mut batch = Batch { frames: Vec::new(), targets: Vec::new(), known: Vec::new() };
+        for _ in 0..size {
+            let of = &self.by_class[rng.random_range(0..self.by_class.len())];
+            let item = &items[of[rng.random_range(0..of.len())]];
+            let window = rng.random_range(0..item.heard.windows);
+            batch.frames.extend(window_of(item, window, head));
+            let bit = |bits: u128, class: usize| f32::from(u8::from(bits >> class & 1 == 1));
+            batch.targets.extend((0..classes).map(|class| bit(item.sounding, class)));
+            batch.known.extend((0..classes).map(|class| bit(item.known, class)));
+        }
+        batch
+    }
+}
+
+/// One window of a recording, normalised.
+fn window_of<'a>(item: &'a Item, window: usize, head: &'a Settings) -> impl Iterator<Item = f32> + 'a {
+    let numbers = item.heard.time * item.heard.size;
+    let moments = head.mean.iter().zip(&head.deviation).cycle();
+    item.heard.numbers[window * numbers..(window + 1) * numbers].iter().zip(moments).map(|(x, (m, d))| (x - m) / d)
+}
+
+fn tensor_of(frames: &[f32], head: &Settings, device: &Device) -> Tensor<3> {
+    let (time, size) = (head.options.frames_per_step, head.mean.len());
+    Tensor::from_data(TensorData::new(frames.to_vec(), [frames.len() / (time * size), time, size]), device)
+}
+
+/// The head's logits for windows that are given as embeddings, one window after the other, not normalised.
+pub(super) fn logits_of(net: &Net, head: &Settings, embeddings: &[f32], device: &Device) -> Vec<f32> {
+    let mut frames = embeddings.to_vec();
+    for frame in frames.chunks_exact_mut(head.mean.len()) {
+        for ((x, mean), deviation) in frame.iter_mut().zip(&head.mean).zip(&head.deviation) {
+            *x = (*x - mean) / deviation;
+        }
+    }
+    values(&forward(net, head, tensor_of(&frames, head, device)))
+}
+
+/// Logits of every window of each recording.
+fn answer(net: &Net, head: &Settings, items: &[Item], device: &Device) -> Vec<Answers> {
+    items
+        .iter()
+        .map(|item| {
+            let size = TOGETHER * item.heard.time * item.heard.size;
+            let chunks = item.heard.numbers.chunks(size);
+            let logits = chunks.flat_map(|some| logits_of(net, head, some, device)).collect();
+            Answers { sounding: item.sounding, known: item.known, logits }
+        })
+        .collect()
+}

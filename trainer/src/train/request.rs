@@ -1,0 +1,37 @@
+//! What a training was asked for, as its folder keeps it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use tocco_models::write_beside;
+
+use super::{DeviceKind, Options};
+
+/// Everything that a training needs to be told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// The manifest.
+    pub manifest: PathBuf,
+    /// Where the arithmetic runs.
+    pub device: DeviceKind,
+    /// A checkpoint is written at least this often, in seconds.
+    pub checkpoint_s: f64,
+    /// What a person may read and use again: `config.toml`.
+    pub config: String,
+    /// What a person chose.
+    pub options: Options,
+}
+
+impl Request {
+    pub(super) fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| format!("{}: it can't be read", path.display()))?;
+        toml::from_str(&text).with_context(|| format!("{}: the file is broken", path.display()))
+    }
+
+    pub(super) fn write(&self, path: &Path) -> Result<()> {
+        let whole = Self { manifest: std::path::absolute(&self.manifest)?, ..self.clone() };
+        Ok(write_beside(path, toml::to_string(&whole)?.as_bytes())?)
+    }
+}

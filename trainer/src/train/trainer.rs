@@ -1,0 +1,235 @@
+//! Step after step, from the first or from a checkpoint to the last.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use burn::grad_clipping::GradientClippingConfig;
+use burn::module::Module;
+use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::tensor::{Device, Tensor};
+
+use super::batches::{self, Batch};
+use super::checkpoint::{self, Checkpoint, State};
+use super::corpus::Corpus;
+use super::interrupt::Interrupts;
+use super::loss::Weighting;
+use super::run::Run;
+use super::schedule::Schedule;
+use super::training::Clip;
+use super::{loss, validate};
+use crate::augment::SceneConfig;
+use crate::net::Net;
+use crate::watch::{self, Validation, Watcher};
+
+/// Short training sets still get this many steps an epoch.
+const FEWEST_STEPS: usize = 12;
+/// Tells the seeds of what a network draws from those of scenes.
+const DRAWS: u64 = 0x6472_6177;
+/// Reading the loss waits for the device, so only every so many steps.
+const LOSS_EVERY: usize = 4;
+
+/// A training under way.
+pub(super) struct Trainer<'a> {
+    run: &'a Run,
+    corpus: &'a Corpus,
+    scene: &'a SceneConfig,
+    device: &'a Device,
+    weighting: Weighting,
+    net: Net,
+    optimizer: ModuleOptimizer,
+    /// Exponential mean of the weights: what is validated and exported.
+    averaged: Vec<f32>,
+    state: State,
+}
+
+impl<'a> Trainer<'a> {
+    /// Goes on from `checkpoint`, or begins where there is none.
+    pub fn new(
+        run: &'a Run,
+        corpus: &'a Corpus,
+        scene: &'a SceneConfig,
+        device: &'a Device,
+        checkpoint: Option<Checkpoint>,
+    ) -> Result<Self> {
+        let options = &run.settings.options;
+        let net = Net::new(&run.settings.net(), options.seed, &device.clone().autodiff());
+        let optimizer = AdamWConfig::new()
+            .with_weight_decay(options.weight_decay)
+            .with_epsilon(1e-8)
+            .with_grad_clipping(match options.training.clip {
+                Clip::Norm(most) => Some(GradientClippingConfig::Norm(most)),
+                Clip::Value(most) => Some(GradientClippingConfig::Value(most)),
+                Clip::None => None,
+            })
+            .init();
+        let weighting = weighting(run, corpus);
+        let Some(checkpoint) = checkpoint else {
+            let averaged = net.weights();
+            let recordings = corpus.sum(&run.settings.classes);
+            let state = State { step: 0, best: None, waited: 0, plateau: 1.0, enough: false, recordings, seconds: 0.0 };
+            return Ok(Self { run, corpus, scene, device, weighting, net, optimizer, averaged, state });
+        };
+        let (state, averaged) = (checkpoint.state.clone(), checkpoint.averaged.clone());
+        let at = run.checkpoint();
+        let (net, optimizer) = checkpoint.restore(net, optimizer).with_context(|| at.display().to_string())?;
+        Ok(Self { run, corpus, scene, device, weighting, net, optimizer, averaged, state })
+    }
+
+    /// Makes the steps that are left; a checkpoint after each validation and whenever `every` is over.
+    ///
+    /// # Errors
+    /// Where the loss is no number, a file can't be written, or somebody asks the program to end: a checkpoint is
+    /// written then.
+    pub fn all_steps(&mut self, every: Duration) -> Result<()> {
+        let options = &self.run.settings.options;
+        let steps = self.steps_per_epoch();
+        let total = steps * options.epochs;
+        let first = self.state.step;
+        let step_sound_s = options.batch_size as f64 * self.scene_s();
+        let watched = watch::Plan { epochs: options.epochs, steps: total, first_step: first, step_sound_s };
+        let mut watcher = Watcher::start(&self.run.folder, watched, options)?;
+        let interrupts = Interrupts::listen();
+        let plan =
+            batches::Plan { clips: &self.corpus.train, scene: self.scene, settings: &self.run.settings, first, total };
+        let (began, earlier_s) = (Instant::now(), self.state.seconds);
+        let mut written = began;
+        batches::produce(&plan, |next| {
+            while self.state.step < total && !self.state.enough {
+                let batch = next()?;
+                let (training, plateau) = (&options.training, self.state.plateau);
+                let course = training.schedule.factor(self.state.step, total, training.warm_up, plateau);
+                let rate = options.lr * course;
+                watcher.step(rate, self.step(&batch, rate)?)?;
+                self.state.seconds = earlier_s + began.elapsed().as_secs_f64();
+                let validated = self.state.step.is_multiple_of(steps)
+                    && self.end_of_epoch(self.state.step / steps, &mut watcher)?;
+                let asked = interrupts.asked();
+                if validated || asked || written.elapsed() >= every {
+                    self.write_checkpoint()?;
+                    written = Instant::now();
+                }
+                if asked && self.state.step < total && !self.state.enough {
+                    bail!(
+                        "stopped after {} of {total} steps; a checkpoint is written: go on with «tocco train --resume {}»",
+                        self.state.step,
+                        self.run.folder.display()
+                    );
+                }
+            }
+            Ok(())
+        })?;
+        watcher.finish();
+        Ok(())
+    }
+
+    /// Seconds of training so far.
+    pub fn seconds(&self) -> f64 {
+        self.state.seconds
+    }
+
+    fn scene_s(&self) -> f64 {
+        (self.scene.frames * self.scene.frontend.hop) as f64 / f64::from(self.scene.rate)
+    }
+
+    fn steps_per_epoch(&self) -> usize {
+        let sound: usize = self.corpus.train.iter().map(|c| c.samples.len()).sum();
+        let scene = self.scene.frames * self.scene.frontend.hop;
+        (sound / (scene * self.run.settings.options.batch_size)).max(FEWEST_STEPS)
+    }
+
+    /// One step; its loss where that is read.
+    fn step(&mut self, batch: &Batch, rate: f64) -> Result<Option<f32>> {
+        let device = self.device.clone().autodiff();
+        let step = self.state.step;
+        // What the network draws at a step depends on the step alone.
+        device.seed(batches::scene_seed(self.run.settings.options.seed ^ DRAWS, step as u64));
+        let tensors = batch.to_device(&device);
+        let logits = self.net.forward(tensors.frames.clone());
+        let loss = loss::loss(&logits, &tensors, &self.weighting);
+        let gradients = GradientsParams::from_grads(loss.backward(), &self.net);
+        self.net = self.optimizer.step(rate, self.net.clone(), gradients);
+        let keep = self.run.settings.options.training.averaging.min((1 + step) as f32 / (10 + step) as f32);
+        for (mean, new) in self.averaged.iter_mut().zip(self.net.valid().weights()) {
+            *mean = keep * *mean + (1.0 - keep) * new;
+        }
+        self.state.step += 1;
+        if step.is_multiple_of(LOSS_EVERY) { read_loss(loss, step).map(Some) } else { Ok(None) }
+    }
+
+    /// Whether the weights were validated.
+    fn end_of_epoch(&mut self, epoch: usize, watcher: &mut Watcher) -> Result<bool> {
+        let epochs = self.run.settings.options.epochs;
+        // Validation costs as much as a few steps: not after each of many short epochs.
+        let every = (epochs / 20).max(1);
+        if !epoch.is_multiple_of(every) && epoch != epochs {
+            return Ok(false);
+        }
+        let averaged = self.net.valid().with_weights(&self.averaged);
+        let score = validate::files(&averaged, &self.run.settings, &self.corpus.val, self.device)?;
+        // Later weights have been averaged for longer: they win a draw. A training that is killed between this file
+        // and the next checkpoint writes it once more, the same.
+        if self.state.best.is_none_or(|best| score.selection() >= best) {
+            self.run.save_best(&averaged)?;
+            self.state.best = Some(score.selection());
+            self.state.waited = 0;
+        } else {
+            self.no_better();
+        }
+        watcher.validated(&Validation {
+            epoch,
+            loss: score.loss,
+            macro_f1: score.macro_f1,
+            macro_recall: score.macro_recall,
+            confusion: &score.confusion,
+        })?;
+        if self.state.enough {
+            watcher.say(&format!("no better validation for {} in a row: that is enough", self.state.waited));
+        }
+        Ok(true)
+    }
+
+    /// A validation was worse than the best.
+    fn no_better(&mut self) {
+        let training = &self.run.settings.options.training;
+        self.state.waited += 1;
+        if training.schedule == Schedule::Plateau && self.state.waited.is_multiple_of(training.plateau) {
+            self.state.plateau *= 0.5;
+        }
+        self.state.enough = training.patience.is_some_and(|patience| self.state.waited >= patience);
+    }
+
+    fn write_checkpoint(&self) -> Result<()> {
+        // Brings the running statistics of batch normalisation up to date, which the record reads.
+        let _ = self.net.valid();
+        let at = self.run.checkpoint();
+        checkpoint::write(&at, &self.state, &self.net, &self.optimizer, &self.averaged).with_context(|| {
+            let folder = self.run.folder.display();
+            format!(
+                "the training stops after {} steps, since its checkpoint can't be written; the one before is still \
+                 there: make room, then go on with «tocco train --resume {folder}»",
+                self.state.step
+            )
+        })
+    }
+}
+
+/// How the options weight the loss.
+fn weighting(run: &Run, corpus: &Corpus) -> Weighting {
+    let options = &run.settings.options;
+    let training = &options.training;
+    let mut classes = Vec::new();
+    if training.class_balance > 0.0 {
+        let of = |class: usize| corpus.train.iter().filter(|clip| clip.classes >> class & 1 == 1).count();
+        let counts: Vec<usize> = (0..run.settings.classes.len()).map(of).collect();
+        classes = loss::class_weights(&counts, training.class_balance);
+    }
+    Weighting { kind: training.loss_for(options.task), focal: training.focal, classes }
+}
+
+fn read_loss(loss: Tensor<1>, step: usize) -> Result<f32> {
+    let value = loss.inner().into_scalar::<f32>();
+    if !value.is_finite() {
+        bail!("the loss is no longer a number after {step} steps: train with a smaller --lr");
+    }
+    Ok(value)
+}

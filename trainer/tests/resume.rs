@@ -1,0 +1,169 @@
+//! Trainings that are killed, stopped or run out of room, and go on.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+/// High and low notes, with other pitches in each split.
+fn data_set(folder: &Path) -> PathBuf {
+    let mut manifest = String::from("path,labels,group,split,duration_s,sample_rate\n");
+    for (class, hz) in [("high", common::HIGH_HZ), ("low", common::LOW_HZ)] {
+        for (pitch, split) in ["train", "train", "train", "val", "test"].iter().enumerate() {
+            let file = format!("{class}{pitch}.wav");
+            let sound = common::sine(common::RATE, hz * (1.0 + 0.1 * pitch as f32), 0.4);
+            common::write_wav(&folder.join(&file), common::RATE, &[&sound]);
+            manifest += &format!("{file},{class},{class}-{pitch},{split},0.4,{}\n", common::RATE);
+        }
+    }
+    let path = folder.join("manifest.csv");
+    std::fs::write(&path, manifest).unwrap();
+    path
+}
+
+/// Many short epochs, each with a validation; a checkpoint after each step.
+const STREAMING: &str = "--batch-size 2 --scene-s 0.5 --channels 8 --dilations 1,2 --epochs 20 --checkpoint-s 0";
+/// With batch normalisation and units that are silenced at random.
+const WINDOWED: &str = "--net ipt-v1 --batch-size 1 --windows-per-scene 2 --scene-s 0.5 --epochs 1 --checkpoint-s 0";
+
+fn arguments(manifest: &Path, run: &Path, options: &str) -> Vec<String> {
+    let start = ["train", "--manifest", manifest.to_str().unwrap(), "--out", run.to_str().unwrap(), "--seed", "5"];
+    start.into_iter().chain(options.split(' ')).map(str::to_owned).collect()
+}
+
+fn resuming(run: &Path) -> Vec<String> {
+    ["train", "--resume", run.to_str().unwrap()].map(str::to_owned).to_vec()
+}
+
+fn start(arguments: &[String]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_tocco"))
+        .args(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn words(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// What the weights of two runs are compared by: all of them, and what the exported model answers.
+fn result(run: &Path) -> (Vec<f32>, tocco_models::Reference) {
+    let trained = tocco_trainer::train::Run::open(run).unwrap();
+    let weights = trained.best(&burn::tensor::Device::flex()).unwrap().weights();
+    let model = tocco_models::Model::load(&run.join("model.onnx")).unwrap();
+    (weights, model.card().reference.clone().unwrap())
+}
+
+/// Kills the training `kills` times, each after some of the time that a whole one takes, and lets it go on at last.
+fn killed_training_ends_as_another(options: &str, kills: u32) {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = data_set(folder.path());
+    let [whole, killed] = ["whole", "killed"].map(|name| folder.path().join(name));
+    let began = Instant::now();
+    common::tocco(arguments(&manifest, &whole, options)).ok();
+    let time = began.elapsed();
+
+    let mut rng = StdRng::seed_from_u64(u64::from(std::process::id()));
+    let mut next = arguments(&manifest, &killed, options);
+    let mut resumed_at = Vec::new();
+    for _ in 0..kills {
+        let mut child = start(&next);
+        std::thread::sleep(time.mul_f64(rng.random_range(0.05..0.6)));
+        child.kill().unwrap();
+        resumed_at.push(words(&child.wait_with_output().unwrap()));
+        // Killed before it had begun: there is nothing to go on with, and it begins.
+        if killed.join("request.toml").exists() || killed.join("starting.toml").exists() {
+            next = resuming(&killed);
+        }
+    }
+    common::tocco(&next).ok();
+    assert!(result(&whole) == result(&killed), "the weights differ after {resumed_at:?}");
+}
+
+#[test]
+fn a_training_that_is_killed_again_and_again_ends_with_the_weights_of_one_that_is_not() {
+    killed_training_ends_as_another(STREAMING, 4);
+}
+
+#[test]
+fn so_does_one_with_batch_normalisation_and_dropout() {
+    killed_training_ends_as_another(WINDOWED, 2);
+}
+
+/// A training so long that it has to be stopped.
+fn endless(folder: &Path) -> (PathBuf, Child) {
+    let manifest = data_set(folder);
+    let run = folder.join("run");
+    let options = STREAMING.replace("--epochs 20", "--epochs 100000");
+    let child = start(&arguments(&manifest, &run, &options));
+    let began = Instant::now();
+    while !run.join("checkpoint").exists() {
+        assert!(began.elapsed() < Duration::from_secs(60), "no checkpoint comes");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    (run, child)
+}
+
+#[test]
+fn ctrl_c_writes_a_checkpoint_and_says_how_to_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, child) = endless(folder.path());
+    let other = common::tocco(resuming(&run)).refusal();
+    assert!(other.contains("another training runs in this folder"), "{other}");
+
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = words(&output);
+    let steps: usize = said.split("stopped after ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert!(said.contains(&format!("go on with «tocco train --resume {}»", run.display())), "{said}");
+
+    let mut child = start(&resuming(&run));
+    std::thread::sleep(Duration::from_secs(2));
+    child.kill().unwrap();
+    let said = words(&child.wait_with_output().unwrap());
+    assert!(said.contains(&format!("going on after {steps} steps")), "{said}");
+}
+
+/// A limit on the size of files stands for a full disk: the system refuses the rest of the checkpoint.
+#[test]
+fn a_full_disk_leaves_the_checkpoint_before_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, mut child) = endless(folder.path());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let before = std::fs::read(run.join("checkpoint")).unwrap();
+    let blocks = before.len() / 1024 - 1;
+    let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" train --resume \"$1\"");
+    let output = Command::new("bash").args(["-c", &script, env!("CARGO_BIN_EXE_tocco")]).arg(&run).output().unwrap();
+    let said = words(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("can't be written") && said.contains("the one before is still there"), "{said}");
+    assert!(std::fs::read(run.join("checkpoint")).unwrap() == before);
+    assert!(!std::fs::read_dir(&run).unwrap().any(|e| e.unwrap().path().extension() == Some("tmp".as_ref())));
+}
+
+#[test]
+fn refuses_to_go_on_where_nothing_began_or_with_other_recordings() {
+    let folder = tempfile::tempdir().unwrap();
+    let nothing = common::tocco(resuming(&folder.path().join("nothing"))).refusal();
+    assert!(nothing.contains("nothing") && nothing.contains("no such folder"), "{nothing}");
+    let empty = common::tocco(resuming(folder.path())).refusal();
+    assert!(empty.contains("no training to go on with"), "{empty}");
+
+    let (run, mut child) = endless(folder.path());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let sound = common::sine(common::RATE, 300.0, 0.4);
+    common::write_wav(&folder.path().join("low0.wav"), common::RATE, &[&sound]);
+    let other = common::tocco(resuming(&run)).refusal();
+    assert!(other.contains("the recordings are not those"), "{other}");
+}
