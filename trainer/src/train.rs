@@ -3,6 +3,7 @@
 mod batches;
 mod checkpoint;
 mod corpus;
+mod fine_tune;
 mod interrupt;
 mod loss;
 mod presets;
@@ -16,7 +17,7 @@ mod validate;
 
 pub use corpus::Corpus;
 pub use loss::{LossKind, Tensors, Weighting, loss};
-pub use presets::{NetKind, preset};
+pub use presets::{NetKind, kind_of, preset};
 pub use request::Request;
 pub use run::{Figures, Run, Settings};
 pub use schedule::Schedule;
@@ -34,8 +35,9 @@ use tocco_models::{FrontendConfig, NONE, Task, write_beside};
 use crate::augment::{Config, Library, SceneConfig, Voices};
 use crate::commands::remark;
 use crate::manifest::Manifest;
-use crate::net::{Hearing, OnSummary, Shape, SummaryShape};
+use crate::net::{Hearing, Net, OnSummary, Shape, SummaryShape};
 use checkpoint::Checkpoint;
+use fine_tune::Earlier;
 use run::{CONFIG, REQUEST, STARTING};
 use trainer::Trainer;
 
@@ -211,9 +213,16 @@ impl Material {
     /// Reads the recordings and measures them; then the run takes the place of an older one.
     fn begin(self, request: &Request, out: &Path) -> Result<(Run, Corpus)> {
         let (options, classes) = (&request.options, self.classes);
+        let earlier = request.from.as_deref().map(|folder| Earlier::open(folder, out)).transpose()?;
+        if let Some(news) = earlier.as_ref().and_then(|earlier| earlier.news(&classes)) {
+            remark(news);
+        }
         let corpus = Corpus::load(&self.manifest, &classes, options.sample_rate)?;
         let scene = scene_config(options, &classes)?;
-        let (mean, deviation) = batches::statistics(&corpus.train, &scene, classes.len(), options.seed)?;
+        let (mean, deviation) = match &earlier {
+            Some(earlier) => earlier.normalisation(),
+            None => batches::statistics(&corpus.train, &scene, classes.len(), options.seed)?,
+        };
         let name = out.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
         let data = self.manifest.sources();
         let mut settings = Settings { name, classes, mean, deviation, data, options: options.clone() };
@@ -242,7 +251,15 @@ fn finish(run: Run, corpus: &Corpus, request: &Request, checkpoint: Option<Check
     let scene = scene_config(&run.settings.options, &run.settings.classes)?;
     let mut seconds = None;
     if !is_fitted(&run.settings) {
-        let mut trainer = Trainer::new(&run, corpus, &scene, &device, checkpoint)?;
+        let learning = device.clone().autodiff();
+        let net = match &request.from {
+            // A checkpoint has weights of its own.
+            Some(folder) if checkpoint.is_none() => {
+                Earlier::open(folder, &run.folder)?.net(&run.settings, &learning)?
+            }
+            _ => Net::new(&run.settings.net(), run.settings.options.seed, &learning),
+        };
+        let mut trainer = Trainer::new(&run, corpus, &scene, &device, net, checkpoint)?;
         trainer.all_steps(Duration::try_from_secs_f64(request.checkpoint_s)?)?;
         seconds = Some(trainer.seconds());
     }

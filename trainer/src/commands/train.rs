@@ -2,6 +2,7 @@
 
 mod check;
 mod config;
+mod from;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,9 @@ use crate::encoder::{HeadKind, HeadTraining};
 use crate::export::{OrtCheck, export};
 use crate::manifest::Manifest;
 use crate::net::{GruShape, Shape, TcnShape};
-use crate::train::{Clip, DeviceKind, LossKind, NetKind, Options, Request, Schedule, Training, preset, resume, train};
+use crate::train::{
+    Clip, DeviceKind, LossKind, NetKind, Options, Request, Schedule, Training, kind_of, preset, resume, train,
+};
 
 /// Options of `tocco train`.
 #[derive(Debug, clap::Args)]
@@ -36,6 +39,9 @@ pub struct Args {
     /// Go on with the training in this folder (or that of --out) from its newest checkpoint, with its own options
     #[arg(long, help_heading = "Run", value_name = "RUN", num_args = 0..=1, default_missing_value = "")]
     resume: Option<PathBuf>,
+    /// Begin with the weights of this run, in its network and frontend; classes that it lacks are learnt anew
+    #[arg(long, help_heading = "Run", value_name = "RUN")]
+    from: Option<PathBuf>,
     /// Write a checkpoint at least this often, in seconds
     #[arg(long, help_heading = "Run", default_value_t = 60.0)]
     checkpoint_s: f64,
@@ -194,6 +200,9 @@ struct LearningArgs {
     /// End after so many validations without a better one [default: all epochs are made]
     #[arg(long, help_heading = "Schedule")]
     patience: Option<usize>,
+    /// With --from: let the head alone learn for so many epochs, then all
+    #[arg(long, help_heading = "Schedule", value_name = "N", default_value_t = 0)]
+    freeze_trunk_epochs: usize,
     /// Weight decay
     #[arg(long, help_heading = "Schedule", default_value_t = 0.02)]
     weight_decay: f32,
@@ -237,16 +246,17 @@ pub fn run(args: Args) -> Result<()> {
         // Said before anything is read.
         let device = args.device.open()?;
         if args.encoder.is_asked() {
+            ensure!(args.from.is_none(), "--from does not go with --encoder: a head on an encoder begins anew");
             let training = training_of_head(&args)?;
             let manifest = Manifest::read(manifest)?;
             manifest.remarks().iter().for_each(remark);
             let out = out.clone();
             return args.encoder.run(Common { manifest: &manifest, out: &out, device: &device, training });
         }
-        let options = options(&args)?;
+        let options = options(&args, &matches)?;
         let config = config::as_used(&command(), &matches, &usual(&options, args.augment.augment.is_some()))?;
         let (manifest, device, checkpoint_s) = (manifest.clone(), args.device, args.checkpoint_s);
-        train(&Request { manifest, device, checkpoint_s, config, options }, out)?
+        train(&Request { manifest, from: args.from.clone(), device, checkpoint_s, config, options }, out)?
     };
     let figures = run.figures()?;
     for (name, value) in &figures.metrics {
@@ -301,7 +311,9 @@ fn usual(options: &Options, has_file: bool) -> Vec<(&'static str, toml::Value)> 
     let real = |x: f32| x.to_string().parse::<f64>().unwrap_or(f64::from(x)).into();
     let (frontend, augmentation) = (&options.frontend, &options.augmentation);
     let loss = options.training.loss_for(options.task);
+    let task = if options.task == Task::Technique { TaskName::Technique } else { TaskName::Instruments };
     let mut usual = vec![
+        ("task", name_of(&task)),
         ("sample_rate", i64::from(options.sample_rate).into()),
         ("fft_size", whole(frontend.fft_size)),
         ("window", whole(frontend.window)),
@@ -314,11 +326,14 @@ fn usual(options: &Options, has_file: bool) -> Vec<(&'static str, toml::Value)> 
         ("stay", real(options.stay)),
         ("overlap", real(options.overlap)),
         ("balance", real(options.balance)),
-        ("loss", loss.to_possible_value().map_or_else(String::new, |v| v.get_name().to_owned()).into()),
+        ("loss", name_of(&loss)),
         ("epochs", whole(options.epochs)),
         ("batch_size", whole(options.batch_size)),
         ("lr", options.lr.into()),
     ];
+    if let Some(kind) = kind_of(&options.shape) {
+        usual.push(("net", name_of(&kind)));
+    }
     // A file of its own says more than these, and they would go before it.
     if !has_file {
         usual.push(("semitones", real(augmentation.pitch_shift.semitones.1)));
@@ -330,6 +345,11 @@ fn usual(options: &Options, has_file: bool) -> Vec<(&'static str, toml::Value)> 
         usual.push(("dilations", shape.dilations.iter().map(|d| whole(*d)).collect::<Vec<_>>().into()));
     }
     usual
+}
+
+/// The word for a value on the command line.
+fn name_of(value: &impl ValueEnum) -> toml::Value {
+    value.to_possible_value().map_or_else(String::new, |v| v.get_name().to_owned()).into()
 }
 
 /// The file's augmentation or the usual one, with what the command line says beside it.
@@ -367,14 +387,16 @@ fn training_of_head(args: &Args) -> Result<HeadTraining> {
     Ok(training)
 }
 
-fn options(args: &Args) -> Result<Options> {
-    let task = args.task.task();
-    let usual = of_kind(args, task)?;
+fn options(args: &Args, matches: &ArgMatches) -> Result<Options> {
+    let usual = match &args.from {
+        Some(folder) => from::usual(args, matches, folder)?,
+        None => of_kind(args, args.task.task())?,
+    };
     let (scenes, augment, learning) = (&args.scenes, &args.augment, &args.learning);
     let sample_rate = args.frontend.sample_rate.unwrap_or(usual.sample_rate);
     let frontend = frontend(&args.frontend, usual.frontend, sample_rate);
     let options = Options {
-        task,
+        task: usual.task,
         epochs: learning.epochs.unwrap_or(usual.epochs),
         batch_size: learning.batch_size.unwrap_or(usual.batch_size),
         lr: learning.lr.unwrap_or(usual.lr),
@@ -386,7 +408,7 @@ fn options(args: &Args) -> Result<Options> {
         overlap: scenes.overlap.unwrap_or(usual.overlap),
         balance: scenes.balance.unwrap_or(usual.balance),
         frames_per_step: args.frames_per_step.unwrap_or(usual.frames_per_step),
-        shape: shape(args, usual.shape, &frontend, sample_rate)?,
+        shape: if args.from.is_some() { usual.shape } else { shape(args, usual.shape, &frontend, sample_rate)? },
         own_heads: args.own_heads || usual.own_heads,
         windows_per_scene: scenes.windows_per_scene.unwrap_or(usual.windows_per_scene),
         sample_rate,
@@ -407,9 +429,20 @@ fn options(args: &Args) -> Result<Options> {
             patience: learning.patience,
             clip: learning.clip,
             averaging: learning.averaging,
+            freeze_trunk_epochs: learning.freeze_trunk_epochs,
         },
     };
     check::check(&options, args.checkpoint_s)?;
+    let frozen = learning.freeze_trunk_epochs;
+    ensure!(
+        frozen == 0 || args.from.is_some(),
+        "--freeze-trunk-epochs goes with --from: a trunk that has learnt nothing must learn"
+    );
+    ensure!(
+        frozen <= options.epochs,
+        "--freeze-trunk-epochs is {frozen}: it must be no more than --epochs, {}",
+        options.epochs
+    );
     Ok(options)
 }
 

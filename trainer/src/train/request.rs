@@ -14,6 +14,9 @@ use super::{DeviceKind, Options};
 pub struct Request {
     /// The manifest.
     pub manifest: PathBuf,
+    /// The run whose weights the training begins with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<PathBuf>,
     /// Where the arithmetic runs.
     pub device: DeviceKind,
     /// A checkpoint is written at least this often, in seconds.
@@ -31,7 +34,8 @@ impl Request {
     }
 
     pub(super) fn write(&self, path: &Path) -> Result<()> {
-        let whole = Self { manifest: std::path::absolute(&self.manifest)?, ..self.clone() };
+        let from = self.from.as_ref().map(std::path::absolute).transpose()?;
+        let whole = Self { manifest: std::path::absolute(&self.manifest)?, from, ..self.clone() };
         Ok(write_beside(path, toml::to_string(&whole)?.as_bytes())?)
     }
 }

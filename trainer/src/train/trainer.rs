@@ -43,16 +43,16 @@ pub(super) struct Trainer<'a> {
 }
 
 impl<'a> Trainer<'a> {
-    /// Goes on from `checkpoint`, or begins where there is none.
+    /// Goes on from `checkpoint`, or begins with `net` as it is where there is none.
     pub fn new(
         run: &'a Run,
         corpus: &'a Corpus,
         scene: &'a SceneConfig,
         device: &'a Device,
+        net: Net,
         checkpoint: Option<Checkpoint>,
     ) -> Result<Self> {
         let options = &run.settings.options;
-        let net = Net::new(&run.settings.net(), options.seed, &device.clone().autodiff());
         let optimizer = AdamWConfig::new()
             .with_weight_decay(options.weight_decay)
             .with_epsilon(1e-8)
@@ -144,13 +144,16 @@ impl<'a> Trainer<'a> {
         // What the network draws at a step depends on the step alone.
         device.seed(batches::scene_seed(self.run.settings.options.seed ^ DRAWS, step as u64));
         let tensors = batch.to_device(&device);
-        let logits = self.net.forward(tensors.frames.clone());
+        let frozen = step < self.run.settings.options.training.freeze_trunk_epochs * self.steps_per_epoch();
+        let forward = if frozen { Net::forward_frozen } else { Net::forward };
+        let logits = forward(&self.net, tensors.frames.clone());
         let loss = loss::loss(&logits, &tensors, &self.weighting);
         let gradients = GradientsParams::from_grads(loss.backward(), &self.net);
         self.net = self.optimizer.step(rate, self.net.clone(), gradients);
         let keep = self.run.settings.options.training.averaging.min((1 + step) as f32 / (10 + step) as f32);
         for (mean, new) in self.averaged.iter_mut().zip(self.net.valid().weights()) {
-            *mean = keep * *mean + (1.0 - keep) * new;
+            // Written so that the mean of what stays the same stays the same.
+            *mean += (1.0 - keep) * (new - *mean);
         }
         self.state.step += 1;
         if step.is_multiple_of(LOSS_EVERY) { read_loss(loss, step).map(Some) } else { Ok(None) }

@@ -28,6 +28,8 @@ pub struct Training {
     pub clip: Clip,
     /// Share of the old mean that a step leaves in the averaged weights; 0: the newest weights are used.
     pub averaging: f32,
+    /// Epochs at the start in which the head alone learns.
+    pub freeze_trunk_epochs: usize,
 }
 
 /// What happens to large gradients.
@@ -82,6 +84,7 @@ impl Default for Training {
             patience: None,
             clip: Clip::Norm(1.0),
             averaging: 0.998,
+            freeze_trunk_epochs: 0,
         }
     }
 }

@@ -7,6 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use toml::de::{DeTable, DeValue};
 
@@ -150,13 +151,15 @@ pub(super) fn as_used(command: &Command, matches: &ArgMatches, usual: &[(&str, t
     let mut file = toml::Table::new();
     for arg in command.get_arguments().filter(|a| a.get_long().is_some_and(|long| !NEVER.contains(&long))) {
         let key = name(arg);
+        let said = matches.value_source(arg.get_id().as_str()) != Some(ValueSource::DefaultValue);
+        let usual = usual.iter().find(|(k, _)| *k == key).map(|(_, value)| value.clone());
         let words: Option<Vec<&OsStr>> = matches.get_raw(arg.get_id().as_str()).map(Iterator::collect);
         let value = if matches!(arg.get_action(), ArgAction::SetTrue) {
             Some(toml::Value::Boolean(matches.get_flag(arg.get_id().as_str())))
-        } else if let Some(words) = words {
+        } else if let Some(words) = words.filter(|_| said || usual.is_none()) {
             Some(as_value(arg, &words)?)
         } else {
-            usual.iter().find(|(k, _)| *k == key).map(|(_, value)| value.clone())
+            usual
         };
         let Some(value) = value else { continue };
         match table(arg) {
