@@ -11,6 +11,7 @@ mod request;
 mod run;
 mod schedule;
 mod svm;
+mod teacher;
 mod trainer;
 mod training;
 mod validate;
@@ -23,7 +24,7 @@ pub use run::{Figures, Run, Settings};
 pub use schedule::Schedule;
 pub use training::{Clip, Training};
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +40,7 @@ use crate::net::{Hearing, Net, OnSummary, Shape, SummaryShape};
 use checkpoint::Checkpoint;
 use fine_tune::Earlier;
 use run::{CONFIG, REQUEST, STARTING};
+use teacher::Teacher;
 use trainer::Trainer;
 
 /// Where the arithmetic of training runs.
@@ -175,14 +177,24 @@ pub fn resume(folder: &Path, manifest: Option<&Path>) -> Result<Run> {
         request.manifest.display(),
         folder.display()
     );
+    if let (Some(teacher), Some(path)) = (&material.teacher, &request.teacher) {
+        ensure!(
+            checkpoint.state.teacher.as_ref() == Some(&teacher.sum),
+            "--teacher {}: it is not the model that the training in {} began with: bring that back, or train anew \
+             without --resume",
+            path.display(),
+            folder.display()
+        );
+    }
     remark(format_args!("going on after {} steps", checkpoint.state.step));
-    finish(run, &corpus, &request, Some(checkpoint))
+    finish(run, &corpus, &request, material.teacher.as_ref(), Some(checkpoint))
 }
 
 /// What is trained on.
 struct Material {
     manifest: Manifest,
     classes: Vec<String>,
+    teacher: Option<Teacher>,
 }
 
 impl Material {
@@ -191,13 +203,16 @@ impl Material {
         manifest.remarks().iter().for_each(remark);
         manifest.check_for_training()?;
         let classes = classes(&manifest, request.options.task)?;
-        Ok(Self { manifest, classes })
+        let open = |path: &PathBuf| Teacher::open(path, &classes, request.options.task);
+        let teacher = request.teacher.as_ref().map(open).transpose()?;
+        Ok(Self { manifest, classes, teacher })
     }
 
     /// From the first step.
-    fn train(self, request: &Request, out: &Path) -> Result<Run> {
+    fn train(mut self, request: &Request, out: &Path) -> Result<Run> {
         let starting = out.join(STARTING);
         request.write(&starting)?;
+        let teacher = self.teacher.take();
         let begun = self.begin(request, out).and_then(|begun| {
             std::fs::rename(&starting, out.join(REQUEST)).with_context(|| starting.display().to_string())?;
             Ok(begun)
@@ -207,7 +222,7 @@ impl Material {
             let _ = std::fs::remove_file(&starting);
         }
         let (run, corpus) = begun?;
-        finish(run, &corpus, request, None)
+        finish(run, &corpus, request, teacher.as_ref(), None)
     }
 
     /// Reads the recordings and measures them; then the run takes the place of an older one.
@@ -246,7 +261,13 @@ fn is_fitted(settings: &Settings) -> bool {
 }
 
 /// The steps that are left, and the figures.
-fn finish(run: Run, corpus: &Corpus, request: &Request, checkpoint: Option<Checkpoint>) -> Result<Run> {
+fn finish(
+    run: Run,
+    corpus: &Corpus,
+    request: &Request,
+    teacher: Option<&Teacher>,
+    checkpoint: Option<Checkpoint>,
+) -> Result<Run> {
     let device = request.device.open()?;
     let scene = scene_config(&run.settings.options, &run.settings.classes)?;
     let mut seconds = None;
@@ -259,7 +280,7 @@ fn finish(run: Run, corpus: &Corpus, request: &Request, checkpoint: Option<Check
             }
             _ => Net::new(&run.settings.net(), run.settings.options.seed, &learning),
         };
-        let mut trainer = Trainer::new(&run, corpus, &scene, &device, net, checkpoint)?;
+        let mut trainer = Trainer::new(&run, corpus, &scene, &device, net, teacher, checkpoint)?;
         trainer.all_steps(Duration::try_from_secs_f64(request.checkpoint_s)?)?;
         seconds = Some(trainer.seconds());
     }

@@ -112,6 +112,19 @@ fn so_does_one_that_begins_with_the_weights_of_another_run() {
     killed_in(folder.path(), &manifest, &options, 2);
 }
 
+#[test]
+fn so_does_one_with_a_teacher_which_must_stay_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = data_set(folder.path());
+    let teacher = common::model(folder.path());
+    let options = format!("{STREAMING} --teacher {}", teacher.display()).replace("--epochs 20", "--epochs 10");
+    killed_in(folder.path(), &manifest, &options, 2);
+
+    std::fs::copy(folder.path().join("whole/model.onnx"), &teacher).unwrap();
+    let other = common::tocco(resuming(&folder.path().join("whole"))).refusal();
+    assert!(other.contains("is not the model that the training"), "{other}");
+}
+
 /// A training so long that it has to be stopped.
 fn endless(folder: &Path) -> (PathBuf, Child) {
     let manifest = data_set(folder);

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Args as _, Command, FromArgMatches, ValueEnum};
+use clap::{ArgMatches, Args as _, Command, FromArgMatches};
 use tocco_models::{FrontendConfig, Task};
 
 use super::encoder::{Common, EncoderArgs};
@@ -18,10 +18,8 @@ use crate::augment::{Choice, Config, Polyphony, Range, Voices};
 use crate::encoder::{HeadKind, HeadTraining};
 use crate::export::{OrtCheck, export};
 use crate::manifest::Manifest;
-use crate::net::{GruShape, Shape, TcnShape};
-use crate::train::{
-    Clip, DeviceKind, LossKind, NetKind, Options, Request, Schedule, Training, kind_of, preset, resume, train,
-};
+use crate::net::{GruShape, OnSummary, Shape, SummaryShape, TcnShape};
+use crate::train::{Clip, DeviceKind, LossKind, NetKind, Options, Request, Schedule, Training, preset, resume, train};
 
 /// Options of `tocco train`.
 #[derive(Debug, clap::Args)]
@@ -179,6 +177,15 @@ struct LearningArgs {
     /// Share of the target that is spread over all classes
     #[arg(long, default_value_t = 0.05)]
     label_smoothing: f32,
+    /// A trained model that hears the training sound too: the network learns to answer as it does
+    #[arg(long, value_name = "MODEL")]
+    teacher: Option<PathBuf>,
+    /// Share of the loss that is about the teacher's answers; the rest is about the labels [default: 0.5]
+    #[arg(long, requires = "teacher")]
+    teacher_weight: Option<f32>,
+    /// Temperature at which both answers are compared: the higher, the more the unlikely classes count [default: 2]
+    #[arg(long, requires = "teacher")]
+    teacher_temperature: Option<f32>,
     /// Passes over the training sound [default: 50, for instruments 36]
     #[arg(long, help_heading = "Schedule")]
     epochs: Option<usize>,
@@ -247,6 +254,7 @@ pub fn run(args: Args) -> Result<()> {
         let device = args.device.open()?;
         if args.encoder.is_asked() {
             ensure!(args.from.is_none(), "--from does not go with --encoder: a head on an encoder begins anew");
+            ensure!(args.learning.teacher.is_none(), "--teacher does not go with --encoder: it teaches whole networks");
             let training = training_of_head(&args)?;
             let manifest = Manifest::read(manifest)?;
             manifest.remarks().iter().for_each(remark);
@@ -254,9 +262,10 @@ pub fn run(args: Args) -> Result<()> {
             return args.encoder.run(Common { manifest: &manifest, out: &out, device: &device, training });
         }
         let options = options(&args, &matches)?;
-        let config = config::as_used(&command(), &matches, &usual(&options, args.augment.augment.is_some()))?;
+        let config = config::as_used(&command(), &matches, &config::usual(&options, args.augment.augment.is_some()))?;
         let (manifest, device, checkpoint_s) = (manifest.clone(), args.device, args.checkpoint_s);
-        train(&Request { manifest, from: args.from.clone(), device, checkpoint_s, config, options }, out)?
+        let (from, teacher) = (args.from.clone(), args.learning.teacher.clone());
+        train(&Request { manifest, from, teacher, device, checkpoint_s, config, options }, out)?
     };
     let figures = run.figures()?;
     for (name, value) in &figures.metrics {
@@ -302,54 +311,6 @@ fn refuse_others() -> Result<()> {
         bail!("--resume goes on with the options that the run began with: leave --{other} away");
     }
     Ok(())
-}
-
-/// What the options are where nobody said, by their keys in a file. `has_file`: augmentation has one of its own.
-fn usual(options: &Options, has_file: bool) -> Vec<(&'static str, toml::Value)> {
-    let whole = |n: usize| toml::Value::try_from(n).unwrap_or(toml::Value::Integer(i64::MAX));
-    // By way of their shortest text: 0.1 must not become 0.10000000149.
-    let real = |x: f32| x.to_string().parse::<f64>().unwrap_or(f64::from(x)).into();
-    let (frontend, augmentation) = (&options.frontend, &options.augmentation);
-    let loss = options.training.loss_for(options.task);
-    let task = if options.task == Task::Technique { TaskName::Technique } else { TaskName::Instruments };
-    let mut usual = vec![
-        ("task", name_of(&task)),
-        ("sample_rate", i64::from(options.sample_rate).into()),
-        ("fft_size", whole(frontend.fft_size)),
-        ("window", whole(frontend.window)),
-        ("hop", whole(frontend.hop)),
-        ("mels", whole(frontend.mels)),
-        ("fmin", real(frontend.fmin)),
-        ("fmax", real(frontend.fmax)),
-        ("frames_per_step", whole(options.frames_per_step)),
-        ("windows_per_scene", whole(options.windows_per_scene)),
-        ("stay", real(options.stay)),
-        ("overlap", real(options.overlap)),
-        ("balance", real(options.balance)),
-        ("loss", name_of(&loss)),
-        ("epochs", whole(options.epochs)),
-        ("batch_size", whole(options.batch_size)),
-        ("lr", options.lr.into()),
-    ];
-    if let Some(kind) = kind_of(&options.shape) {
-        usual.push(("net", name_of(&kind)));
-    }
-    // A file of its own says more than these, and they would go before it.
-    if !has_file {
-        usual.push(("semitones", real(augmentation.pitch_shift.semitones.1)));
-        usual.push(("tone_db", real(augmentation.tone_colour.db)));
-        usual.push(("room", real(augmentation.room.chance)));
-    }
-    if let Shape::StreamTcn(shape) = &options.shape {
-        usual.push(("channels", whole(shape.channels)));
-        usual.push(("dilations", shape.dilations.iter().map(|d| whole(*d)).collect::<Vec<_>>().into()));
-    }
-    usual
-}
-
-/// The word for a value on the command line.
-fn name_of(value: &impl ValueEnum) -> toml::Value {
-    value.to_possible_value().map_or_else(String::new, |v| v.get_name().to_owned()).into()
 }
 
 /// The file's augmentation or the usual one, with what the command line says beside it.
@@ -430,6 +391,8 @@ fn options(args: &Args, matches: &ArgMatches) -> Result<Options> {
             clip: learning.clip,
             averaging: learning.averaging,
             freeze_trunk_epochs: learning.freeze_trunk_epochs,
+            teacher_weight: learning.teacher_weight.unwrap_or(usual.training.teacher_weight),
+            teacher_temperature: learning.teacher_temperature.unwrap_or(usual.training.teacher_temperature),
         },
     };
     check::check(&options, args.checkpoint_s)?;
@@ -437,6 +400,11 @@ fn options(args: &Args, matches: &ArgMatches) -> Result<Options> {
     ensure!(
         frozen == 0 || args.from.is_some(),
         "--freeze-trunk-epochs goes with --from: a trunk that has learnt nothing must learn"
+    );
+    let fitted = matches!(&options.shape, Shape::Summary(SummaryShape { on: OnSummary::Svm(_), .. }));
+    ensure!(
+        !fitted || learning.teacher.is_none(),
+        "--teacher does not go with --net svm: a support vector machine is fitted to labels"
     );
     ensure!(
         frozen <= options.epochs,

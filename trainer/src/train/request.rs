@@ -17,6 +17,9 @@ pub struct Request {
     /// The run whose weights the training begins with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<PathBuf>,
+    /// The model that the network learns from beside the labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<PathBuf>,
     /// Where the arithmetic runs.
     pub device: DeviceKind,
     /// A checkpoint is written at least this often, in seconds.
@@ -35,7 +38,8 @@ impl Request {
 
     pub(super) fn write(&self, path: &Path) -> Result<()> {
         let from = self.from.as_ref().map(std::path::absolute).transpose()?;
-        let whole = Self { manifest: std::path::absolute(&self.manifest)?, from, ..self.clone() };
+        let teacher = self.teacher.as_ref().map(std::path::absolute).transpose()?;
+        let whole = Self { manifest: std::path::absolute(&self.manifest)?, from, teacher, ..self.clone() };
         Ok(write_beside(path, toml::to_string(&whole)?.as_bytes())?)
     }
 }

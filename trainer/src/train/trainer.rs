@@ -15,8 +15,9 @@ use super::interrupt::Interrupts;
 use super::loss::Weighting;
 use super::run::Run;
 use super::schedule::Schedule;
+use super::teacher::Teacher;
 use super::training::Clip;
-use super::{loss, validate};
+use super::{Options, loss, validate};
 use crate::augment::SceneConfig;
 use crate::net::Net;
 use crate::watch::{self, Validation, Watcher};
@@ -35,6 +36,7 @@ pub(super) struct Trainer<'a> {
     scene: &'a SceneConfig,
     device: &'a Device,
     weighting: Weighting,
+    teacher: Option<&'a Teacher>,
     net: Net,
     optimizer: ModuleOptimizer,
     /// Exponential mean of the weights: what is validated and exported.
@@ -50,6 +52,7 @@ impl<'a> Trainer<'a> {
         scene: &'a SceneConfig,
         device: &'a Device,
         net: Net,
+        teacher: Option<&'a Teacher>,
         checkpoint: Option<Checkpoint>,
     ) -> Result<Self> {
         let options = &run.settings.options;
@@ -66,13 +69,22 @@ impl<'a> Trainer<'a> {
         let Some(checkpoint) = checkpoint else {
             let averaged = net.weights();
             let recordings = corpus.sum(&run.settings.classes);
-            let state = State { step: 0, best: None, waited: 0, plateau: 1.0, enough: false, recordings, seconds: 0.0 };
-            return Ok(Self { run, corpus, scene, device, weighting, net, optimizer, averaged, state });
+            let state = State {
+                step: 0,
+                best: None,
+                waited: 0,
+                plateau: 1.0,
+                enough: false,
+                recordings,
+                teacher: teacher.map(|teacher| teacher.sum.clone()),
+                seconds: 0.0,
+            };
+            return Ok(Self { run, corpus, scene, device, weighting, teacher, net, optimizer, averaged, state });
         };
         let (state, averaged) = (checkpoint.state.clone(), checkpoint.averaged.clone());
         let at = run.checkpoint();
         let (net, optimizer) = checkpoint.restore(net, optimizer).with_context(|| at.display().to_string())?;
-        Ok(Self { run, corpus, scene, device, weighting, net, optimizer, averaged, state })
+        Ok(Self { run, corpus, scene, device, weighting, teacher, net, optimizer, averaged, state })
     }
 
     /// Makes the steps that are left; a checkpoint after each validation and whenever `every` is over.
@@ -89,8 +101,8 @@ impl<'a> Trainer<'a> {
         let watched = watch::Plan { epochs: options.epochs, steps: total, first_step: first, step_sound_s };
         let mut watcher = Watcher::start(&self.run.folder, watched, options)?;
         let interrupts = Interrupts::listen();
-        let plan =
-            batches::Plan { clips: &self.corpus.train, scene: self.scene, settings: &self.run.settings, first, total };
+        let (settings, teacher) = (&self.run.settings, self.teacher);
+        let plan = batches::Plan { clips: &self.corpus.train, scene: self.scene, settings, teacher, first, total };
         let (began, earlier_s) = (Instant::now(), self.state.seconds);
         let mut written = began;
         batches::produce(&plan, |next| {
@@ -147,7 +159,12 @@ impl<'a> Trainer<'a> {
         let frozen = step < self.run.settings.options.training.freeze_trunk_epochs * self.steps_per_epoch();
         let forward = if frozen { Net::forward_frozen } else { Net::forward };
         let logits = forward(&self.net, tensors.frames.clone());
-        let loss = loss::loss(&logits, &tensors, &self.weighting);
+        let mut loss = loss::loss(&logits, &tensors, &self.weighting);
+        if let Some(taught) = batch.taught(&device) {
+            let Options { task, training, .. } = &self.run.settings.options;
+            let wrong = loss::distillation(&logits, &taught, *task, training.teacher_temperature);
+            loss = loss * (1.0 - training.teacher_weight) + wrong * training.teacher_weight;
+        }
         let gradients = GradientsParams::from_grads(loss.backward(), &self.net);
         self.net = self.optimizer.step(rate, self.net.clone(), gradients);
         let keep = self.run.settings.options.training.averaging.min((1 + step) as f32 / (10 + step) as f32);

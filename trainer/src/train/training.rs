@@ -30,6 +30,10 @@ pub struct Training {
     pub averaging: f32,
     /// Epochs at the start in which the head alone learns.
     pub freeze_trunk_epochs: usize,
+    /// Share of the loss that is about the teacher's answers, where there is a teacher; the rest is about the labels.
+    pub teacher_weight: f32,
+    /// What the logits of both are divided by before they are compared: the higher, the more the lesser classes count.
+    pub teacher_temperature: f32,
 }
 
 /// What happens to large gradients.
@@ -85,6 +89,8 @@ impl Default for Training {
             clip: Clip::Norm(1.0),
             averaging: 0.998,
             freeze_trunk_epochs: 0,
+            teacher_weight: 0.5,
+            teacher_temperature: 2.0,
         }
     }
 }
