@@ -74,7 +74,8 @@ fn a_teacher_of_another_rate_is_heard_at_its_own() {
     for (hz, class) in [(common::HIGH_HZ, 0), (common::LOW_HZ, 1)] {
         let answers = posteriors(&run.join("model.onnx"), &common::sine(common::RATE, hz, 0.4));
         let middle = &answers[answers.len() / 2];
-        assert!(middle[class] > 0.5, "{hz} Hz: {middle:?}");
+        // How sure it is says little here: the temperature is measured on the labels, which contradict it.
+        assert!(middle[class] > 1.05 * middle[1 - class], "{hz} Hz: {middle:?}");
     }
 }
 
@@ -88,7 +89,7 @@ fn teachers_that_can_not_teach_are_refused_by_name() {
     let (high, low) = (("high", common::HIGH_HZ), ("low", common::LOW_HZ));
     let said = refused(&[high, low, ("middle", 900.0)], &with);
     assert!(said.contains("high-or-low.onnx") && said.contains("does not know the class «middle»"), "{said}");
-    let said = refused(&[high], &with);
+    let said = refused(&[high, ("none", 900.0)], &with);
     assert!(said.contains("it knows the class «low», which the manifest does not have"), "{said}");
     let said = refused(&[high, low], &format!("{with} --task instruments"));
     assert!(said.contains("another task"), "{said}");
