@@ -117,7 +117,8 @@ fn so_does_one_with_a_teacher_which_must_stay_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let manifest = data_set(folder.path());
     let teacher = common::model(folder.path());
-    let options = format!("{STREAMING} --teacher {}", teacher.display()).replace("--epochs 20", "--epochs 10");
+    let options =
+        format!("{STREAMING} --accumulate 2 --teacher {}", teacher.display()).replace("--epochs 20", "--epochs 10");
     killed_in(folder.path(), &manifest, &options, 2);
 
     std::fs::copy(folder.path().join("whole/model.onnx"), &teacher).unwrap();

@@ -192,6 +192,9 @@ struct LearningArgs {
     /// Scenes in a step [default: 16]
     #[arg(long, help_heading = "Schedule")]
     batch_size: Option<usize>,
+    /// Batches in a step, where as many scenes at once would not fit: the step follows the mean of their gradients
+    #[arg(long, help_heading = "Schedule", value_name = "N", default_value_t = 1)]
+    accumulate: usize,
     /// Highest learning rate [default: 0.003, for networks that hear windows 0.001]
     #[arg(long, help_heading = "Schedule")]
     lr: Option<f64>,
@@ -390,6 +393,7 @@ fn options(args: &Args, matches: &ArgMatches) -> Result<Options> {
             patience: learning.patience,
             clip: learning.clip,
             averaging: learning.averaging,
+            accumulate: learning.accumulate,
             freeze_trunk_epochs: learning.freeze_trunk_epochs,
             teacher_weight: learning.teacher_weight.unwrap_or(usual.training.teacher_weight),
             teacher_temperature: learning.teacher_temperature.unwrap_or(usual.training.teacher_temperature),

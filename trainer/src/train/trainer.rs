@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use burn::grad_clipping::GradientClippingConfig;
 use burn::module::Module;
-use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::optim::{AdamWConfig, GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
 
 use super::batches::{self, Batch};
@@ -97,21 +97,28 @@ impl<'a> Trainer<'a> {
         let steps = self.steps_per_epoch();
         let total = steps * options.epochs;
         let first = self.state.step;
-        let step_sound_s = options.batch_size as f64 * self.scene_s();
+        let batches = options.training.accumulate;
+        let step_sound_s = (options.batch_size * batches) as f64 * self.scene_s();
         let watched = watch::Plan { epochs: options.epochs, steps: total, first_step: first, step_sound_s };
         let mut watcher = Watcher::start(&self.run.folder, watched, options)?;
         let interrupts = Interrupts::listen();
         let (settings, teacher) = (&self.run.settings, self.teacher);
-        let plan = batches::Plan { clips: &self.corpus.train, scene: self.scene, settings, teacher, first, total };
+        let plan = batches::Plan {
+            clips: &self.corpus.train,
+            scene: self.scene,
+            settings,
+            teacher,
+            first: first * batches,
+            total: total * batches,
+        };
         let (began, earlier_s) = (Instant::now(), self.state.seconds);
         let mut written = began;
         batches::produce(&plan, |next| {
             while self.state.step < total && !self.state.enough {
-                let batch = next()?;
                 let (training, plateau) = (&options.training, self.state.plateau);
                 let course = training.schedule.factor(self.state.step, total, training.warm_up, plateau);
                 let rate = options.lr * course;
-                watcher.step(rate, self.step(&batch, rate)?)?;
+                watcher.step(rate, self.step(next, rate)?)?;
                 self.state.seconds = earlier_s + began.elapsed().as_secs_f64();
                 let validated = self.state.step.is_multiple_of(steps)
                     && self.end_of_epoch(self.state.step / steps, &mut watcher)?;
@@ -146,34 +153,43 @@ impl<'a> Trainer<'a> {
     fn steps_per_epoch(&self) -> usize {
         let sound: usize = self.corpus.train.iter().map(|c| c.samples.len()).sum();
         let scene = self.scene.frames * self.scene.frontend.hop;
-        (sound / (scene * self.run.settings.options.batch_size)).max(FEWEST_STEPS)
+        let options = &self.run.settings.options;
+        (sound / (scene * options.batch_size * options.training.accumulate)).max(FEWEST_STEPS)
     }
 
     /// One step; its loss where that is read.
-    fn step(&mut self, batch: &Batch, rate: f64) -> Result<Option<f32>> {
+    fn step(&mut self, next: &mut dyn FnMut() -> Result<Batch>, rate: f64) -> Result<Option<f32>> {
         let device = self.device.clone().autodiff();
-        let step = self.state.step;
+        let (step, training) = (self.state.step, &self.run.settings.options.training);
         // What the network draws at a step depends on the step alone.
         device.seed(batches::scene_seed(self.run.settings.options.seed ^ DRAWS, step as u64));
-        let tensors = batch.to_device(&device);
-        let frozen = step < self.run.settings.options.training.freeze_trunk_epochs * self.steps_per_epoch();
-        let forward = if frozen { Net::forward_frozen } else { Net::forward };
-        let logits = forward(&self.net, tensors.frames.clone());
-        let mut loss = loss::loss(&logits, &tensors, &self.weighting);
-        if let Some(taught) = batch.taught(&device) {
-            let Options { task, training, .. } = &self.run.settings.options;
-            let wrong = loss::distillation(&logits, &taught, *task, training.teacher_temperature);
-            loss = loss * (1.0 - training.teacher_weight) + wrong * training.teacher_weight;
+        let mut gradients = GradientsAccumulator::new();
+        let mut losses = Vec::new();
+        for _ in 0..training.accumulate {
+            let loss = self.loss(&next()?, &device) / training.accumulate as f32;
+            gradients.accumulate(&self.net, GradientsParams::from_grads(loss.backward(), &self.net));
+            losses.push(loss.inner());
         }
-        let gradients = GradientsParams::from_grads(loss.backward(), &self.net);
-        self.net = self.optimizer.step(rate, self.net.clone(), gradients);
-        let keep = self.run.settings.options.training.averaging.min((1 + step) as f32 / (10 + step) as f32);
+        self.net = self.optimizer.step(rate, self.net.clone(), gradients.grads());
+        let keep = training.averaging.min((1 + step) as f32 / (10 + step) as f32);
         for (mean, new) in self.averaged.iter_mut().zip(self.net.valid().weights()) {
             // Written so that the mean of what stays the same stays the same.
             *mean += (1.0 - keep) * (new - *mean);
         }
         self.state.step += 1;
-        if step.is_multiple_of(LOSS_EVERY) { read_loss(loss, step).map(Some) } else { Ok(None) }
+        if step.is_multiple_of(LOSS_EVERY) { read_loss(losses, step).map(Some) } else { Ok(None) }
+    }
+
+    fn loss(&self, batch: &Batch, device: &Device) -> Tensor<1> {
+        let Options { task, training, .. } = &self.run.settings.options;
+        let tensors = batch.to_device(device);
+        let frozen = self.state.step < training.freeze_trunk_epochs * self.steps_per_epoch();
+        let forward = if frozen { Net::forward_frozen } else { Net::forward };
+        let logits = forward(&self.net, tensors.frames.clone());
+        let loss = loss::loss(&logits, &tensors, &self.weighting);
+        let Some(taught) = batch.taught(device) else { return loss };
+        let other = loss::distillation(&logits, &taught, *task, training.teacher_temperature);
+        loss * (1.0 - training.teacher_weight) + other * training.teacher_weight
     }
 
     /// Whether the weights were validated.
@@ -246,8 +262,9 @@ fn weighting(run: &Run, corpus: &Corpus) -> Weighting {
     Weighting { kind: training.loss_for(options.task), focal: training.focal, classes }
 }
 
-fn read_loss(loss: Tensor<1>, step: usize) -> Result<f32> {
-    let value = loss.inner().into_scalar::<f32>();
+/// The sum of a step's losses.
+fn read_loss(losses: Vec<Tensor<1>>, step: usize) -> Result<f32> {
+    let value: f32 = losses.into_iter().map(|loss| loss.into_scalar::<f32>()).sum();
     if !value.is_finite() {
         bail!("the loss is no longer a number after {step} steps: train with a smaller --lr");
     }

@@ -28,6 +28,8 @@ pub struct Training {
     pub clip: Clip,
     /// Share of the old mean that a step leaves in the averaged weights; 0: the newest weights are used.
     pub averaging: f32,
+    /// Batches in a step: the gradients are the mean of theirs.
+    pub accumulate: usize,
     /// Epochs at the start in which the head alone learns.
     pub freeze_trunk_epochs: usize,
     /// Share of the loss that is about the teacher's answers, where there is a teacher; the rest is about the labels.
@@ -88,6 +90,7 @@ impl Default for Training {
             patience: None,
             clip: Clip::Norm(1.0),
             averaging: 0.998,
+            accumulate: 1,
             freeze_trunk_epochs: 0,
             teacher_weight: 0.5,
             teacher_temperature: 2.0,

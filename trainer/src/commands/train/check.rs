@@ -15,6 +15,7 @@ pub(super) fn check(options: &Options, checkpoint_s: f64) -> Result<()> {
         ("--mels", options.frontend.mels),
         ("--frames-per-step", options.frames_per_step),
         ("--hop", options.frontend.hop),
+        ("--accumulate", options.training.accumulate),
         ("--plateau", options.training.plateau),
         ("--patience", options.training.patience.unwrap_or(1)),
     ];
