@@ -106,6 +106,7 @@ pub struct NetConfig {
 
 /// What makes features of frames.
 #[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one network in a training")]
 pub enum Trunk {
     /// A causal residual stack.
     StreamTcn(StreamTcn),

@@ -201,6 +201,15 @@ impl Watcher {
     }
 }
 
+/// Removes what an older training left in the folder of a run.
+///
+/// # Errors
+/// A file can't be removed.
+pub fn clear(folder: &Path) -> Result<()> {
+    History::begin(folder, 0)?;
+    events::remove_older(&folder.join(TENSORBOARD))
+}
+
 /// The matrix as shares of its rows, and what the rows are.
 fn confusion_picture(confusion: &Confusion) -> (Picture, String) {
     let classes = confusion.classes();

@@ -107,6 +107,11 @@ fn a_training_leaves_its_curves_and_a_page_and_says_how_fast_it_was() {
     assert!(page.contains("2 recordings of manifest.csv, split test") && page.contains("<figcaption><b>loss</b>"));
     assert_eq!(std::fs::read_dir(run.join(TENSORBOARD)).unwrap().count(), 1);
 
+    // The run knows its recordings: the page can be made again, without sound.
+    let again = root.path().join("again.html");
+    tocco!("report", "--run", run, "--out", again, "--no-audio").ok();
+    assert!(std::fs::read_to_string(&again).unwrap().contains("<figcaption><b>loss</b>"));
+
     // Another training in the same folder takes the older one's files away.
     train(&["--no-report"]);
     assert!(!run.join("report.html").exists());

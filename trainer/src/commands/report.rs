@@ -23,9 +23,9 @@ pub struct Args {
     /// A model file, or the name of a shipped model (techniques, instruments)
     #[arg(long, value_name = "MODEL")]
     model: Option<PathBuf>,
-    /// Recordings and labels
-    #[arg(long, value_name = "FILE")]
-    manifest: PathBuf,
+    /// Recordings and labels [default: those that the run was trained on]
+    #[arg(long, value_name = "FILE", required_unless_present = "run")]
+    manifest: Option<PathBuf>,
     /// Which part of the manifest
     #[arg(long, value_enum, default_value = "test")]
     split: Split,
@@ -57,16 +57,15 @@ const MISTAKES: usize = 12;
 /// # Errors
 /// The run, model or manifest is refused, or no recording can be used.
 pub fn run(args: Args) -> Result<()> {
-    let manifest = Manifest::read(&args.manifest)?;
-    for remark in manifest.remarks() {
-        super::remark(remark);
-    }
     let run = args.run.as_deref().map(Run::open).transpose()?;
-    let model = match (&run, &args.model) {
-        (Some(run), _) => run.folder.join("model.onnx"),
-        (None, Some(model)) => model.clone(),
-        (None, None) => bail!("say what the page is about: --run DIR or --model FILE"),
+    let (model, manifest) = match (&run, args.model, args.manifest) {
+        (Some(run), _, Some(manifest)) => (run.folder.join("model.onnx"), manifest),
+        (Some(run), _, None) => (run.folder.join("model.onnx"), run.request()?.manifest),
+        (None, Some(model), Some(manifest)) => (model, manifest),
+        _ => bail!("say what the page is about: --run DIR, or --model FILE with --manifest FILE"),
     };
+    let manifest = Manifest::read(&manifest)?;
+    manifest.remarks().iter().for_each(super::remark);
     let ear = Ear::open(&model, args.engine, args.execution_provider)?;
     let page = Page {
         run: run.as_ref(),

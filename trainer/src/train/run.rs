@@ -26,6 +26,7 @@ use tocco_models::{DataSource, write_beside};
 
 use super::{Options, Request};
 use crate::net::{Hearing, Net, NetConfig};
+use crate::watch;
 
 /// What a training leaves beside `run.json`. The figures go first: nothing is exported without them.
 const OLDER_FILES: [&str; 8] =
@@ -175,7 +176,7 @@ impl Run {
                 }
             }
         }
-        Ok(())
+        watch::clear(&self.folder)
     }
 
     pub(super) fn save_settings(&self) -> Result<()> {

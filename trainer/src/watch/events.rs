@@ -112,7 +112,11 @@ impl EventWriter {
     }
 }
 
-fn remove_older(folder: &Path) -> Result<()> {
+/// Removes the event files of an older training; other files stay.
+pub(super) fn remove_older(folder: &Path) -> Result<()> {
+    if !folder.exists() {
+        return Ok(());
+    }
     let entries = std::fs::read_dir(folder).with_context(|| format!("{} can't be read", folder.display()))?;
     for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
         if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX)) {
