@@ -126,6 +126,21 @@ pub enum Trunk {
     Pooled(Pooled),
 }
 
+impl Trunk {
+    fn forward(&self, frames: Tensor<3>) -> Tensor<3> {
+        match self {
+            Self::StreamTcn(trunk) => trunk.forward(frames),
+            Self::StreamGru(trunk) => trunk.forward(frames),
+            Self::Convolutional(trunk) => trunk.forward(frames),
+            Self::CbamCnn(trunk) => trunk.forward(frames),
+            Self::MsCrnn(trunk) => trunk.forward(frames),
+            Self::Ast(trunk) => trunk.forward(frames),
+            Self::Summary(trunk) => trunk.forward(frames),
+            Self::Pooled(trunk) => trunk.forward(frames),
+        }
+    }
+}
+
 /// A whole network.
 #[derive(Module, Debug)]
 pub struct Net {
@@ -168,16 +183,13 @@ impl Net {
     /// hears windows and `time` is one of them, `[batch, 1, classes]`.
     #[must_use]
     pub fn forward(&self, frames: Tensor<3>) -> Tensor<3> {
-        self.head.forward(match &self.trunk {
-            Trunk::StreamTcn(trunk) => trunk.forward(frames),
-            Trunk::StreamGru(trunk) => trunk.forward(frames),
-            Trunk::Convolutional(trunk) => trunk.forward(frames),
-            Trunk::CbamCnn(trunk) => trunk.forward(frames),
-            Trunk::MsCrnn(trunk) => trunk.forward(frames),
-            Trunk::Ast(trunk) => trunk.forward(frames),
-            Trunk::Summary(trunk) => trunk.forward(frames),
-            Trunk::Pooled(trunk) => trunk.forward(frames),
-        })
+        self.head.forward(self.trunk.forward(frames))
+    }
+
+    /// As [`Net::forward`], but with a trunk that does not learn: it computes as in use, and no gradient gets to it.
+    #[must_use]
+    pub fn forward_frozen(&self, frames: Tensor<3>) -> Tensor<3> {
+        self.head.forward(Tensor::from_inner(self.trunk.valid().forward(frames.inner())))
     }
 
     /// All weights one after the other, in a fixed order; the statistics that batch normalisation keeps are among them.

@@ -3,6 +3,7 @@
 mod batches;
 mod checkpoint;
 mod corpus;
+mod fine_tune;
 mod interrupt;
 mod loss;
 mod presets;
@@ -10,19 +11,20 @@ mod request;
 mod run;
 mod schedule;
 mod svm;
+mod teacher;
 mod trainer;
 mod training;
 mod validate;
 
 pub use corpus::Corpus;
 pub use loss::{LossKind, Tensors, Weighting, loss};
-pub use presets::{NetKind, preset};
+pub use presets::{NetKind, kind_of, preset};
 pub use request::Request;
 pub use run::{Figures, Run, Settings};
 pub use schedule::Schedule;
 pub use training::{Clip, Training};
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,9 +36,11 @@ use tocco_models::{FrontendConfig, NONE, Task, write_beside};
 use crate::augment::{Config, Library, SceneConfig, Voices};
 use crate::commands::remark;
 use crate::manifest::Manifest;
-use crate::net::{Hearing, OnSummary, Shape, SummaryShape};
+use crate::net::{Hearing, Net, OnSummary, Shape, SummaryShape};
 use checkpoint::Checkpoint;
+use fine_tune::Earlier;
 use run::{CONFIG, REQUEST, STARTING};
+use teacher::Teacher;
 use trainer::Trainer;
 
 /// Where the arithmetic of training runs.
@@ -173,14 +177,24 @@ pub fn resume(folder: &Path, manifest: Option<&Path>) -> Result<Run> {
         request.manifest.display(),
         folder.display()
     );
+    if let (Some(teacher), Some(path)) = (&material.teacher, &request.teacher) {
+        ensure!(
+            checkpoint.state.teacher.as_ref() == Some(&teacher.sum),
+            "--teacher {}: it is not the model that the training in {} began with: bring that back, or train anew \
+             without --resume",
+            path.display(),
+            folder.display()
+        );
+    }
     remark(format_args!("going on after {} steps", checkpoint.state.step));
-    finish(run, &corpus, &request, Some(checkpoint))
+    finish(run, &corpus, &request, material.teacher.as_ref(), Some(checkpoint))
 }
 
 /// What is trained on.
 struct Material {
     manifest: Manifest,
     classes: Vec<String>,
+    teacher: Option<Teacher>,
 }
 
 impl Material {
@@ -189,13 +203,16 @@ impl Material {
         manifest.remarks().iter().for_each(remark);
         manifest.check_for_training()?;
         let classes = classes(&manifest, request.options.task)?;
-        Ok(Self { manifest, classes })
+        let open = |path: &PathBuf| Teacher::open(path, &classes, request.options.task);
+        let teacher = request.teacher.as_ref().map(open).transpose()?;
+        Ok(Self { manifest, classes, teacher })
     }
 
     /// From the first step.
-    fn train(self, request: &Request, out: &Path) -> Result<Run> {
+    fn train(mut self, request: &Request, out: &Path) -> Result<Run> {
         let starting = out.join(STARTING);
         request.write(&starting)?;
+        let teacher = self.teacher.take();
         let begun = self.begin(request, out).and_then(|begun| {
             std::fs::rename(&starting, out.join(REQUEST)).with_context(|| starting.display().to_string())?;
             Ok(begun)
@@ -205,15 +222,22 @@ impl Material {
             let _ = std::fs::remove_file(&starting);
         }
         let (run, corpus) = begun?;
-        finish(run, &corpus, request, None)
+        finish(run, &corpus, request, teacher.as_ref(), None)
     }
 
     /// Reads the recordings and measures them; then the run takes the place of an older one.
     fn begin(self, request: &Request, out: &Path) -> Result<(Run, Corpus)> {
         let (options, classes) = (&request.options, self.classes);
+        let earlier = request.from.as_deref().map(|folder| Earlier::open(folder, out)).transpose()?;
+        if let Some(news) = earlier.as_ref().and_then(|earlier| earlier.news(&classes)) {
+            remark(news);
+        }
         let corpus = Corpus::load(&self.manifest, &classes, options.sample_rate)?;
         let scene = scene_config(options, &classes)?;
-        let (mean, deviation) = batches::statistics(&corpus.train, &scene, classes.len(), options.seed)?;
+        let (mean, deviation) = match &earlier {
+            Some(earlier) => earlier.normalisation(),
+            None => batches::statistics(&corpus.train, &scene, classes.len(), options.seed)?,
+        };
         let name = out.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
         let data = self.manifest.sources();
         let mut settings = Settings { name, classes, mean, deviation, data, options: options.clone() };
@@ -237,12 +261,26 @@ fn is_fitted(settings: &Settings) -> bool {
 }
 
 /// The steps that are left, and the figures.
-fn finish(run: Run, corpus: &Corpus, request: &Request, checkpoint: Option<Checkpoint>) -> Result<Run> {
+fn finish(
+    run: Run,
+    corpus: &Corpus,
+    request: &Request,
+    teacher: Option<&Teacher>,
+    checkpoint: Option<Checkpoint>,
+) -> Result<Run> {
     let device = request.device.open()?;
     let scene = scene_config(&run.settings.options, &run.settings.classes)?;
     let mut seconds = None;
     if !is_fitted(&run.settings) {
-        let mut trainer = Trainer::new(&run, corpus, &scene, &device, checkpoint)?;
+        let learning = device.clone().autodiff();
+        let net = match &request.from {
+            // A checkpoint has weights of its own.
+            Some(folder) if checkpoint.is_none() => {
+                Earlier::open(folder, &run.folder)?.net(&run.settings, &learning)?
+            }
+            _ => Net::new(&run.settings.net(), run.settings.options.seed, &learning),
+        };
+        let mut trainer = Trainer::new(&run, corpus, &scene, &device, net, teacher, checkpoint)?;
         trainer.all_steps(Duration::try_from_secs_f64(request.checkpoint_s)?)?;
         seconds = Some(trainer.seconds());
     }

@@ -62,17 +62,21 @@ fn result(run: &Path) -> (Vec<f32>, tocco_models::Reference) {
     (weights, model.card().reference.clone().unwrap())
 }
 
-/// Kills the training `kills` times, each after some of the time that a whole one takes, and lets it go on at last.
 fn killed_training_ends_as_another(options: &str, kills: u32) {
     let folder = tempfile::tempdir().unwrap();
     let manifest = data_set(folder.path());
-    let [whole, killed] = ["whole", "killed"].map(|name| folder.path().join(name));
+    killed_in(folder.path(), &manifest, options, kills);
+}
+
+/// Kills the training `kills` times, each after some of the time that a whole one takes, and lets it go on at last.
+fn killed_in(folder: &Path, manifest: &Path, options: &str, kills: u32) {
+    let [whole, killed] = ["whole", "killed"].map(|name| folder.join(name));
     let began = Instant::now();
-    common::tocco(arguments(&manifest, &whole, options)).ok();
+    common::tocco(arguments(manifest, &whole, options)).ok();
     let time = began.elapsed();
 
     let mut rng = StdRng::seed_from_u64(u64::from(std::process::id()));
-    let mut next = arguments(&manifest, &killed, options);
+    let mut next = arguments(manifest, &killed, options);
     let mut resumed_at = Vec::new();
     for _ in 0..kills {
         let mut child = start(&next);
@@ -96,6 +100,30 @@ fn a_training_that_is_killed_again_and_again_ends_with_the_weights_of_one_that_i
 #[test]
 fn so_does_one_with_batch_normalisation_and_dropout() {
     killed_training_ends_as_another(WINDOWED, 2);
+}
+
+#[test]
+fn so_does_one_that_begins_with_the_weights_of_another_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = data_set(folder.path());
+    let earlier = folder.path().join("earlier");
+    common::tocco(arguments(&manifest, &earlier, &STREAMING.replace("--epochs 20", "--epochs 2"))).ok();
+    let options = format!("{STREAMING} --from {} --freeze-trunk-epochs 8", earlier.display());
+    killed_in(folder.path(), &manifest, &options, 2);
+}
+
+#[test]
+fn so_does_one_with_a_teacher_which_must_stay_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = data_set(folder.path());
+    let teacher = common::model(folder.path());
+    let options =
+        format!("{STREAMING} --accumulate 2 --teacher {}", teacher.display()).replace("--epochs 20", "--epochs 10");
+    killed_in(folder.path(), &manifest, &options, 2);
+
+    std::fs::copy(folder.path().join("whole/model.onnx"), &teacher).unwrap();
+    let other = common::tocco(resuming(&folder.path().join("whole"))).refusal();
+    assert!(other.contains("is not the model that the training"), "{other}");
 }
 
 /// A training so long that it has to be stopped.

@@ -257,3 +257,22 @@ fn ends_early_once_the_validation_does_not_get_better() {
     let other = tocco(&["train", "--resume", run.to_str().unwrap(), "--lr", "0.1"]);
     assert!(String::from_utf8_lossy(&other.stderr).contains("leave --lr away"));
 }
+
+#[test]
+fn two_batches_in_a_step_teach_what_one_of_twice_the_size_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = data_set(folder.path());
+    let weights = |name: &str, options: &str| {
+        let run = folder.path().join(name);
+        let small = "--scene-s 1.2 --channels 8 --dilations 1,2 --epochs 2 --seed 5 --no-report";
+        let start = ["train", "--manifest", manifest.to_str().unwrap(), "--out", run.to_str().unwrap()];
+        let output = tocco(&start.into_iter().chain(small.split(' ')).chain(options.split(' ')).collect::<Vec<_>>());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        tocco_trainer::train::Run::open(&run).unwrap().best(&burn::tensor::Device::flex()).unwrap().weights()
+    };
+    let whole = weights("whole", "--batch-size 4");
+    let from_whole = |other: Vec<f32>| whole.iter().zip(other).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt();
+    let halves = from_whole(weights("halves", "--batch-size 2 --accumulate 2"));
+    let half = from_whole(weights("half", "--batch-size 2"));
+    assert!(halves < 0.5 * half, "{halves} with both halves, {half} with one");
+}

@@ -197,6 +197,11 @@ impl<'a> SceneMaker<'a> {
 
     /// The scene of this seed: the same seed makes the same scene.
     pub fn make(&mut self, seed: u64) -> Scene {
+        self.make_heard(seed).0
+    }
+
+    /// As [`SceneMaker::make`], with the scene's sound: what its frames were before bands and moments were masked.
+    pub fn make_heard(&mut self, seed: u64) -> (Scene, Vec<f32>) {
         let mut rng = StdRng::seed_from_u64(seed);
         let mut sound = self.perform(&mut rng);
         let (mut targets, mut known) = (self.targets(), self.known());
@@ -213,7 +218,7 @@ impl<'a> SceneMaker<'a> {
             mixed = Some(Mixed { share, first, second });
         }
         self.effects.apply(&mut sound, &mut rng);
-        Scene { frames: self.analyse(&sound, &mut rng), targets, known, mixed }
+        (Scene { frames: self.analyse(&sound, &mut rng), targets, known, mixed }, sound)
     }
 
     /// What is played, and in `states` what sounds when.

@@ -2,13 +2,14 @@
 
 mod check;
 mod config;
+mod from;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Args as _, Command, FromArgMatches, ValueEnum};
+use clap::{ArgMatches, Args as _, Command, FromArgMatches};
 use tocco_models::{FrontendConfig, Task};
 
 use super::encoder::{Common, EncoderArgs};
@@ -17,7 +18,7 @@ use crate::augment::{Choice, Config, Polyphony, Range, Voices};
 use crate::encoder::{HeadKind, HeadTraining};
 use crate::export::{OrtCheck, export};
 use crate::manifest::Manifest;
-use crate::net::{GruShape, Shape, TcnShape};
+use crate::net::{GruShape, OnSummary, Shape, SummaryShape, TcnShape};
 use crate::train::{Clip, DeviceKind, LossKind, NetKind, Options, Request, Schedule, Training, preset, resume, train};
 
 /// Options of `tocco train`.
@@ -36,6 +37,9 @@ pub struct Args {
     /// Go on with the training in this folder (or that of --out) from its newest checkpoint, with its own options
     #[arg(long, help_heading = "Run", value_name = "RUN", num_args = 0..=1, default_missing_value = "")]
     resume: Option<PathBuf>,
+    /// Begin with the weights of this run, in its network and frontend; classes that it lacks are learnt anew
+    #[arg(long, help_heading = "Run", value_name = "RUN")]
+    from: Option<PathBuf>,
     /// Write a checkpoint at least this often, in seconds
     #[arg(long, help_heading = "Run", default_value_t = 60.0)]
     checkpoint_s: f64,
@@ -173,12 +177,24 @@ struct LearningArgs {
     /// Share of the target that is spread over all classes
     #[arg(long, default_value_t = 0.05)]
     label_smoothing: f32,
+    /// A trained model that hears the training sound too: the network learns to answer as it does
+    #[arg(long, value_name = "MODEL")]
+    teacher: Option<PathBuf>,
+    /// Share of the loss that is about the teacher's answers; the rest is about the labels [default: 0.5]
+    #[arg(long, requires = "teacher")]
+    teacher_weight: Option<f32>,
+    /// Temperature at which both answers are compared: the higher, the more the unlikely classes count [default: 2]
+    #[arg(long, requires = "teacher")]
+    teacher_temperature: Option<f32>,
     /// Passes over the training sound [default: 50, for instruments 36]
     #[arg(long, help_heading = "Schedule")]
     epochs: Option<usize>,
     /// Scenes in a step [default: 16]
     #[arg(long, help_heading = "Schedule")]
     batch_size: Option<usize>,
+    /// Batches in a step, where as many scenes at once would not fit: the step follows the mean of their gradients
+    #[arg(long, help_heading = "Schedule", value_name = "N", default_value_t = 1)]
+    accumulate: usize,
     /// Highest learning rate [default: 0.003, for networks that hear windows 0.001]
     #[arg(long, help_heading = "Schedule")]
     lr: Option<f64>,
@@ -194,6 +210,9 @@ struct LearningArgs {
     /// End after so many validations without a better one [default: all epochs are made]
     #[arg(long, help_heading = "Schedule")]
     patience: Option<usize>,
+    /// With --from: let the head alone learn for so many epochs, then all
+    #[arg(long, help_heading = "Schedule", value_name = "N", default_value_t = 0)]
+    freeze_trunk_epochs: usize,
     /// Weight decay
     #[arg(long, help_heading = "Schedule", default_value_t = 0.02)]
     weight_decay: f32,
@@ -237,16 +256,19 @@ pub fn run(args: Args) -> Result<()> {
         // Said before anything is read.
         let device = args.device.open()?;
         if args.encoder.is_asked() {
+            ensure!(args.from.is_none(), "--from does not go with --encoder: a head on an encoder begins anew");
+            ensure!(args.learning.teacher.is_none(), "--teacher does not go with --encoder: it teaches whole networks");
             let training = training_of_head(&args)?;
             let manifest = Manifest::read(manifest)?;
             manifest.remarks().iter().for_each(remark);
             let out = out.clone();
             return args.encoder.run(Common { manifest: &manifest, out: &out, device: &device, training });
         }
-        let options = options(&args)?;
-        let config = config::as_used(&command(), &matches, &usual(&options, args.augment.augment.is_some()))?;
+        let options = options(&args, &matches)?;
+        let config = config::as_used(&command(), &matches, &config::usual(&options, args.augment.augment.is_some()))?;
         let (manifest, device, checkpoint_s) = (manifest.clone(), args.device, args.checkpoint_s);
-        train(&Request { manifest, device, checkpoint_s, config, options }, out)?
+        let (from, teacher) = (args.from.clone(), args.learning.teacher.clone());
+        train(&Request { manifest, from, teacher, device, checkpoint_s, config, options }, out)?
     };
     let figures = run.figures()?;
     for (name, value) in &figures.metrics {
@@ -294,44 +316,6 @@ fn refuse_others() -> Result<()> {
     Ok(())
 }
 
-/// What the options are where nobody said, by their keys in a file. `has_file`: augmentation has one of its own.
-fn usual(options: &Options, has_file: bool) -> Vec<(&'static str, toml::Value)> {
-    let whole = |n: usize| toml::Value::try_from(n).unwrap_or(toml::Value::Integer(i64::MAX));
-    // By way of their shortest text: 0.1 must not become 0.10000000149.
-    let real = |x: f32| x.to_string().parse::<f64>().unwrap_or(f64::from(x)).into();
-    let (frontend, augmentation) = (&options.frontend, &options.augmentation);
-    let loss = options.training.loss_for(options.task);
-    let mut usual = vec![
-        ("sample_rate", i64::from(options.sample_rate).into()),
-        ("fft_size", whole(frontend.fft_size)),
-        ("window", whole(frontend.window)),
-        ("hop", whole(frontend.hop)),
-        ("mels", whole(frontend.mels)),
-        ("fmin", real(frontend.fmin)),
-        ("fmax", real(frontend.fmax)),
-        ("frames_per_step", whole(options.frames_per_step)),
-        ("windows_per_scene", whole(options.windows_per_scene)),
-        ("stay", real(options.stay)),
-        ("overlap", real(options.overlap)),
-        ("balance", real(options.balance)),
-        ("loss", loss.to_possible_value().map_or_else(String::new, |v| v.get_name().to_owned()).into()),
-        ("epochs", whole(options.epochs)),
-        ("batch_size", whole(options.batch_size)),
-        ("lr", options.lr.into()),
-    ];
-    // A file of its own says more than these, and they would go before it.
-    if !has_file {
-        usual.push(("semitones", real(augmentation.pitch_shift.semitones.1)));
-        usual.push(("tone_db", real(augmentation.tone_colour.db)));
-        usual.push(("room", real(augmentation.room.chance)));
-    }
-    if let Shape::StreamTcn(shape) = &options.shape {
-        usual.push(("channels", whole(shape.channels)));
-        usual.push(("dilations", shape.dilations.iter().map(|d| whole(*d)).collect::<Vec<_>>().into()));
-    }
-    usual
-}
-
 /// The file's augmentation or the usual one, with what the command line says beside it.
 fn augmentation(args: &AugmentArgs, usual: Config) -> Result<Config> {
     let mut config = args.augment.as_deref().map_or(Ok(usual), Config::read)?;
@@ -367,14 +351,16 @@ fn training_of_head(args: &Args) -> Result<HeadTraining> {
     Ok(training)
 }
 
-fn options(args: &Args) -> Result<Options> {
-    let task = args.task.task();
-    let usual = of_kind(args, task)?;
+fn options(args: &Args, matches: &ArgMatches) -> Result<Options> {
+    let usual = match &args.from {
+        Some(folder) => from::usual(args, matches, folder)?,
+        None => of_kind(args, args.task.task())?,
+    };
     let (scenes, augment, learning) = (&args.scenes, &args.augment, &args.learning);
     let sample_rate = args.frontend.sample_rate.unwrap_or(usual.sample_rate);
     let frontend = frontend(&args.frontend, usual.frontend, sample_rate);
     let options = Options {
-        task,
+        task: usual.task,
         epochs: learning.epochs.unwrap_or(usual.epochs),
         batch_size: learning.batch_size.unwrap_or(usual.batch_size),
         lr: learning.lr.unwrap_or(usual.lr),
@@ -386,7 +372,7 @@ fn options(args: &Args) -> Result<Options> {
         overlap: scenes.overlap.unwrap_or(usual.overlap),
         balance: scenes.balance.unwrap_or(usual.balance),
         frames_per_step: args.frames_per_step.unwrap_or(usual.frames_per_step),
-        shape: shape(args, usual.shape, &frontend, sample_rate)?,
+        shape: if args.from.is_some() { usual.shape } else { shape(args, usual.shape, &frontend, sample_rate)? },
         own_heads: args.own_heads || usual.own_heads,
         windows_per_scene: scenes.windows_per_scene.unwrap_or(usual.windows_per_scene),
         sample_rate,
@@ -407,9 +393,28 @@ fn options(args: &Args) -> Result<Options> {
             patience: learning.patience,
             clip: learning.clip,
             averaging: learning.averaging,
+            accumulate: learning.accumulate,
+            freeze_trunk_epochs: learning.freeze_trunk_epochs,
+            teacher_weight: learning.teacher_weight.unwrap_or(usual.training.teacher_weight),
+            teacher_temperature: learning.teacher_temperature.unwrap_or(usual.training.teacher_temperature),
         },
     };
     check::check(&options, args.checkpoint_s)?;
+    let frozen = learning.freeze_trunk_epochs;
+    ensure!(
+        frozen == 0 || args.from.is_some(),
+        "--freeze-trunk-epochs goes with --from: a trunk that has learnt nothing must learn"
+    );
+    let fitted = matches!(&options.shape, Shape::Summary(SummaryShape { on: OnSummary::Svm(_), .. }));
+    ensure!(
+        !fitted || learning.teacher.is_none(),
+        "--teacher does not go with --net svm: a support vector machine is fitted to labels"
+    );
+    ensure!(
+        frozen <= options.epochs,
+        "--freeze-trunk-epochs is {frozen}: it must be no more than --epochs, {}",
+        options.epochs
+    );
     Ok(options)
 }
 

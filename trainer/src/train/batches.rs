@@ -9,8 +9,9 @@ use rand::{Rng, SeedableRng};
 use rayon::prelude::*;
 use tocco_models::NONE;
 
-use super::loss::Tensors;
+use super::loss::{Taught, Tensors};
 use super::run::Settings;
+use super::teacher::{Listener, Teacher};
 use crate::augment::{Clip, FrameTarget, Scene, SceneConfig, SceneMaker};
 use crate::net::Hearing;
 
@@ -24,6 +25,8 @@ pub(super) struct Plan<'a> {
     pub clips: &'a [Clip],
     pub scene: &'a SceneConfig,
     pub settings: &'a Settings,
+    /// Who hears the scenes too.
+    pub teacher: Option<&'a Teacher>,
     /// The batch to begin with.
     pub first: usize,
     /// Batches in the whole training, those before `first` included.
@@ -47,6 +50,10 @@ pub(super) struct Batch {
     distribution: Vec<f32>,
     one_of: Vec<f32>,
     known: Vec<f32>,
+    /// The teacher's posteriors, one number a class and answer; empty without a teacher.
+    taught: Vec<f32>,
+    /// 1 for each answer of the teacher's, 0 where it says nothing.
+    heard: Vec<f32>,
 }
 
 impl Batch {
@@ -76,6 +83,25 @@ impl Batch {
     }
 }
 
+impl Batch {
+    /// What the teacher says, where there is one.
+    pub fn taught(&self, device: &Device) -> Option<Taught> {
+        let tensor = |numbers: &[f32], last: usize| {
+            Tensor::<3>::from_data(TensorData::new(numbers.to_vec(), [self.size, self.answers, last]), device)
+        };
+        let (posterior, heard) = (&self.taught, &self.heard);
+        (!heard.is_empty()).then(|| Taught { posterior: tensor(posterior, self.classes), heard: tensor(heard, 1) })
+    }
+
+    fn push_taught(&mut self, answer: Option<&[f32]>) {
+        match answer {
+            Some(posterior) => self.taught.extend_from_slice(posterior),
+            None => self.taught.resize(self.taught.len() + self.classes, 0.0),
+        }
+        self.heard.push(f32::from(u8::from(answer.is_some())));
+    }
+}
+
 /// Runs `consume`, which takes batch after batch from the function it is given. Batch `i` depends on the seed and
 /// `i` alone, so threads change nothing in the result.
 pub(super) fn produce(
@@ -87,13 +113,13 @@ pub(super) fn produce(
             .map(|maker| {
                 let (send, receive) = sync_channel(AHEAD);
                 threads.spawn(move || {
-                    let mut scenes = match SceneMaker::new(plan.scene, plan.clips, plan.settings.classes.len()) {
-                        Ok(scenes) => scenes,
+                    let (mut scenes, mut teacher) = match makers(plan) {
+                        Ok(makers) => makers,
                         // A send fails only where training has ended: there is nobody to tell then.
-                        Err(e) => return drop(send.send(Err(e.into()))),
+                        Err(e) => return drop(send.send(Err(e))),
                     };
                     for index in (plan.first + maker..plan.total).step_by(MAKERS) {
-                        if send.send(Ok(make(plan.settings, &mut scenes, index))).is_err() {
+                        if send.send(make(plan.settings, &mut scenes, teacher.as_mut(), index)).is_err() {
                             return;
                         }
                     }
@@ -111,12 +137,30 @@ pub(super) fn produce(
     })
 }
 
-fn make(settings: &Settings, scenes: &mut SceneMaker<'_>, index: usize) -> Batch {
+fn makers<'a>(plan: &Plan<'a>) -> Result<(SceneMaker<'a>, Option<Listener<'a>>)> {
+    let scenes = SceneMaker::new(plan.scene, plan.clips, plan.settings.classes.len())?;
+    Ok((scenes, plan.teacher.map(|teacher| teacher.listener(&plan.settings.options)).transpose()?))
+}
+
+fn make(
+    settings: &Settings,
+    scenes: &mut SceneMaker<'_>,
+    mut teacher: Option<&mut Listener<'_>>,
+    index: usize,
+) -> Result<Batch> {
     let options = &settings.options;
     let size = options.batch_size;
     let seeds: Vec<u64> = (0..size).map(|i| scene_seed(options.seed, (index * size + i) as u64)).collect();
-    let all: Vec<Scene> = seeds.iter().map(|&seed| scenes.make(seed)).collect();
-    assemble(settings, &all, &seeds)
+    let mut taught = Vec::new();
+    let mut all = Vec::with_capacity(size);
+    for &seed in &seeds {
+        let (scene, sound) = scenes.make_heard(seed);
+        if let Some(teacher) = &mut teacher {
+            taught.push(teacher.hear(&sound, scene.targets.len())?);
+        }
+        all.push(scene);
+    }
+    Ok(assemble(settings, &all, &taught, &seeds))
 }
 
 /// Well-spread seeds (the finaliser of SplitMix64).
@@ -127,7 +171,8 @@ pub(super) fn scene_seed(seed: u64, index: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-fn assemble(settings: &Settings, scenes: &[Scene], seeds: &[u64]) -> Batch {
+/// `taught`: for each scene and frame what the teacher says; empty without a teacher.
+fn assemble(settings: &Settings, scenes: &[Scene], taught: &[Vec<Option<Vec<f32>>>], seeds: &[u64]) -> Batch {
     let options = &settings.options;
     let length = scenes.first().map_or(0, |s| s.targets.len());
     let inputs = options.frontend.frame_size();
@@ -146,20 +191,28 @@ fn assemble(settings: &Settings, scenes: &[Scene], seeds: &[u64]) -> Batch {
         distribution: Vec::new(),
         one_of: Vec::new(),
         known: Vec::new(),
+        taught: Vec::new(),
+        heard: Vec::new(),
     };
     let none = settings.classes.iter().position(|c| c == NONE);
-    for (scene, &seed) in scenes.iter().zip(seeds) {
+    for (index, (scene, &seed)) in scenes.iter().zip(seeds).enumerate() {
+        let push = |batch: &mut Batch, frame: usize| {
+            push_frame(batch, scene, frame, none, options.label_smoothing);
+            if let Some(answers) = taught.get(index) {
+                batch.push_taught(answers[frame].as_deref());
+            }
+        };
         match options.shape.hearing() {
             Hearing::Stream => {
                 batch.frames.extend_from_slice(&scene.frames);
                 for frame in 0..scene.targets.len() {
-                    push_frame(&mut batch, scene, frame, none, options.label_smoothing);
+                    push(&mut batch, frame);
                 }
             }
             Hearing::Window { frames } => {
                 for end in window_ends(scene, frames, options.windows_per_scene, seed) {
                     batch.frames.extend_from_slice(&scene.frames[(end - frames) * inputs..end * inputs]);
-                    push_frame(&mut batch, scene, end - 1, none, options.label_smoothing);
+                    push(&mut batch, end - 1);
                 }
             }
         }

@@ -37,6 +37,8 @@ pub(super) struct State {
     pub enough: bool,
     /// Sum over the recordings that are trained on and validated with, see [`Sum`].
     pub recordings: String,
+    /// Sum over the teacher's file, where there is one.
+    pub teacher: Option<String>,
     /// Seconds of training, those before an interruption included.
     pub seconds: f64,
 }
@@ -166,6 +168,7 @@ mod tests {
             plateau: 0.5,
             enough: false,
             recordings: "ab".into(),
+            teacher: Some("cd".into()),
             seconds: 1.5,
         };
         write(&path, &state, &net, &AdamWConfig::new().init(), &net.weights()).unwrap();

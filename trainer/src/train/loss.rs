@@ -2,6 +2,7 @@
 
 use burn::tensor::{Tensor, TensorData, activation};
 use serde::{Deserialize, Serialize};
+use tocco_models::Task;
 
 /// Nobody is surer than this: the power of an exact 0 has no gradient.
 const SURE: f32 = 1e-6;
@@ -18,6 +19,14 @@ pub struct Tensors {
     pub one_of: Tensor<3>,
     /// Which classes of which frames count for «does each class sound» `[batch, time, classes]`.
     pub known: Tensor<3>,
+}
+
+/// What a teacher says of a batch.
+pub(super) struct Taught {
+    /// Its posterior at the temperature `[batch, time, classes]`.
+    pub posterior: Tensor<3>,
+    /// 1 for each frame that it says something about `[batch, time, 1]`.
+    pub heard: Tensor<3>,
 }
 
 /// Which question the loss asks.
@@ -61,6 +70,17 @@ pub fn loss(logits: &Tensor<3>, batch: &Tensors, weighting: &Weighting) -> Tenso
     }
 }
 
+/// Mean surprise at the teacher's answers, times the square of the temperature: so the gradients stay as large at every
+/// temperature (Hinton et al. 2015).
+pub(super) fn distillation(logits: &Tensor<3>, taught: &Taught, task: Task, temperature: f32) -> Tensor<1> {
+    let logits = logits.clone() / temperature;
+    let each = match task {
+        Task::Technique => (activation::log_softmax(logits, 2) * taught.posterior.clone()).neg(),
+        Task::Instruments => surprise(&logits, &taught.posterior),
+    };
+    mean_over(each.sum_dim(2), &taught.heard) * (temperature * temperature)
+}
+
 fn cross_entropy(logits: &Tensor<3>, batch: &Tensors, weighting: &Weighting) -> Tensor<1> {
     let logarithms = activation::log_softmax(logits.clone(), 2);
     let mut wrong = logarithms.clone() * batch.distribution.clone();
@@ -72,9 +92,7 @@ fn cross_entropy(logits: &Tensor<3>, batch: &Tensors, weighting: &Weighting) -> 
 }
 
 fn each_for_itself(logits: &Tensor<3>, batch: &Tensors, weighting: &Weighting) -> Tensor<1> {
-    // ln(1 + e^x) - x t, written so that no exponential overflows.
-    let softplus = activation::relu(logits.clone()) + (logits.clone().abs().neg().exp() + 1.0).log();
-    let mut each = softplus - logits.clone() * batch.targets.clone();
+    let mut each = surprise(logits, &batch.targets);
     if weighting.focal > 0.0 {
         // The probability of what is not the case: p of an absent class, 1 - p of a sounding one.
         let wrong = (activation::sigmoid(logits.clone()) - batch.targets.clone()).abs();
@@ -83,6 +101,12 @@ fn each_for_itself(logits: &Tensor<3>, batch: &Tensors, weighting: &Weighting) -
     // The sum over the classes, as a mean over the frames.
     let [_, _, classes] = logits.dims();
     mean_over(weighting.apply(each), &batch.known) * classes as f32
+}
+
+/// Binary cross-entropy of each logit: ln(1 + e^x) - x t, written so that no exponential overflows.
+fn surprise(logits: &Tensor<3>, targets: &Tensor<3>) -> Tensor<3> {
+    let softplus = activation::relu(logits.clone()) + (logits.clone().abs().neg().exp() + 1.0).log();
+    softplus - logits.clone() * targets.clone()
 }
 
 impl Weighting {
@@ -143,6 +167,29 @@ mod tests {
                 let unclear = value(&[9.0, -9.0, -9.0, 9.0, 50.0, -70.0], &weighting);
                 assert!((right - unclear).abs() < 1e-6, "{weighting:?}");
             }
+        }
+    }
+
+    #[test]
+    fn the_teachers_answers_are_the_cheapest_and_what_it_did_not_hear_is_free() {
+        let cost = |task, logits: &[f32], posterior: &[f32]| {
+            let taught = Taught { posterior: tensor(posterior, 2), heard: tensor(&[1.0, 0.0], 1) };
+            distillation(&tensor(logits, 2), &taught, task, 2.0).into_scalar::<f32>()
+        };
+        for (task, posterior, right) in [
+            // Twice the logits whose softmax is 0.8 and 0.2, or whose sigmoids are.
+            (Task::Technique, [0.8, 0.2, 0.0, 0.0], [2.0 * 4.0_f32.ln(), 0.0, 0.0, 0.0]),
+            (Task::Instruments, [0.8, 0.2, 0.0, 0.0], [2.0 * 4.0_f32.ln(), -2.0 * 4.0_f32.ln(), 0.0, 0.0]),
+        ] {
+            let best = cost(task, &right, &posterior);
+            for change in [-0.3, 0.3] {
+                let mut other = right;
+                other[0] += change;
+                assert!(cost(task, &other, &posterior) > best + 1e-3, "{task:?} {change}");
+            }
+            let mut unheard = right;
+            unheard[2] = 9.0;
+            assert!((cost(task, &unheard, &posterior) - best).abs() < 1e-6, "{task:?}");
         }
     }
 

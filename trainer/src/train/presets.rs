@@ -52,6 +52,16 @@ const VECTORS: usize = 512;
 /// Taps of the depthwise filters.
 const KERNEL: usize = 5;
 
+/// The kind of network that a shape is of; heads of their own are no matter of the shape. `None` for heads on encoders.
+#[must_use]
+pub fn kind_of(shape: &Shape) -> Option<NetKind> {
+    let kinds = <NetKind as clap::ValueEnum>::value_variants().iter().copied();
+    kinds.into_iter().find(|&kind| match (&preset(kind, Task::Technique).shape, shape) {
+        (Shape::StreamTcn(_), Shape::StreamTcn(_)) | (Shape::StreamGru(_), Shape::StreamGru(_)) => true,
+        (usual, shape) => usual == shape,
+    })
+}
+
 /// The options of a kind of network for a task. Instruments need to hear finer and longer.
 #[must_use]
 pub fn preset(kind: NetKind, task: Task) -> Options {

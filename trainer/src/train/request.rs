@@ -14,6 +14,12 @@ use super::{DeviceKind, Options};
 pub struct Request {
     /// The manifest.
     pub manifest: PathBuf,
+    /// The run whose weights the training begins with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<PathBuf>,
+    /// The model that the network learns from beside the labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<PathBuf>,
     /// Where the arithmetic runs.
     pub device: DeviceKind,
     /// A checkpoint is written at least this often, in seconds.
@@ -31,7 +37,9 @@ impl Request {
     }
 
     pub(super) fn write(&self, path: &Path) -> Result<()> {
-        let whole = Self { manifest: std::path::absolute(&self.manifest)?, ..self.clone() };
+        let from = self.from.as_ref().map(std::path::absolute).transpose()?;
+        let teacher = self.teacher.as_ref().map(std::path::absolute).transpose()?;
+        let whole = Self { manifest: std::path::absolute(&self.manifest)?, from, teacher, ..self.clone() };
         Ok(write_beside(path, toml::to_string(&whole)?.as_bytes())?)
     }
 }

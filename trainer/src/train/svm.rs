@@ -84,7 +84,7 @@ impl Windows {
 /// Windows that are of one class, from as many batches as it takes; exactly `count`.
 fn gather(settings: &Settings, clips: &[Clip], scene: &SceneConfig, count: usize) -> Result<Windows> {
     let (mut frames, mut classes) = (Vec::new(), Vec::new());
-    let plan = Plan { clips, scene, settings, first: 0, total: MOST_BATCHES };
+    let plan = Plan { clips, scene, settings, teacher: None, first: 0, total: MOST_BATCHES };
     batches::produce(&plan, |next| {
         for _ in 0..MOST_BATCHES {
             for (window, class) in next()?.of_one_class() {

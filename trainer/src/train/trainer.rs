@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use burn::grad_clipping::GradientClippingConfig;
 use burn::module::Module;
-use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::optim::{AdamWConfig, GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
 
 use super::batches::{self, Batch};
@@ -15,8 +15,9 @@ use super::interrupt::Interrupts;
 use super::loss::Weighting;
 use super::run::Run;
 use super::schedule::Schedule;
+use super::teacher::Teacher;
 use super::training::Clip;
-use super::{loss, validate};
+use super::{Options, loss, validate};
 use crate::augment::SceneConfig;
 use crate::net::Net;
 use crate::watch::{self, Validation, Watcher};
@@ -35,6 +36,7 @@ pub(super) struct Trainer<'a> {
     scene: &'a SceneConfig,
     device: &'a Device,
     weighting: Weighting,
+    teacher: Option<&'a Teacher>,
     net: Net,
     optimizer: ModuleOptimizer,
     /// Exponential mean of the weights: what is validated and exported.
@@ -43,16 +45,17 @@ pub(super) struct Trainer<'a> {
 }
 
 impl<'a> Trainer<'a> {
-    /// Goes on from `checkpoint`, or begins where there is none.
+    /// Goes on from `checkpoint`, or begins with `net` as it is where there is none.
     pub fn new(
         run: &'a Run,
         corpus: &'a Corpus,
         scene: &'a SceneConfig,
         device: &'a Device,
+        net: Net,
+        teacher: Option<&'a Teacher>,
         checkpoint: Option<Checkpoint>,
     ) -> Result<Self> {
         let options = &run.settings.options;
-        let net = Net::new(&run.settings.net(), options.seed, &device.clone().autodiff());
         let optimizer = AdamWConfig::new()
             .with_weight_decay(options.weight_decay)
             .with_epsilon(1e-8)
@@ -66,13 +69,22 @@ impl<'a> Trainer<'a> {
         let Some(checkpoint) = checkpoint else {
             let averaged = net.weights();
             let recordings = corpus.sum(&run.settings.classes);
-            let state = State { step: 0, best: None, waited: 0, plateau: 1.0, enough: false, recordings, seconds: 0.0 };
-            return Ok(Self { run, corpus, scene, device, weighting, net, optimizer, averaged, state });
+            let state = State {
+                step: 0,
+                best: None,
+                waited: 0,
+                plateau: 1.0,
+                enough: false,
+                recordings,
+                teacher: teacher.map(|teacher| teacher.sum.clone()),
+                seconds: 0.0,
+            };
+            return Ok(Self { run, corpus, scene, device, weighting, teacher, net, optimizer, averaged, state });
         };
         let (state, averaged) = (checkpoint.state.clone(), checkpoint.averaged.clone());
         let at = run.checkpoint();
         let (net, optimizer) = checkpoint.restore(net, optimizer).with_context(|| at.display().to_string())?;
-        Ok(Self { run, corpus, scene, device, weighting, net, optimizer, averaged, state })
+        Ok(Self { run, corpus, scene, device, weighting, teacher, net, optimizer, averaged, state })
     }
 
     /// Makes the steps that are left; a checkpoint after each validation and whenever `every` is over.
@@ -85,21 +97,28 @@ impl<'a> Trainer<'a> {
         let steps = self.steps_per_epoch();
         let total = steps * options.epochs;
         let first = self.state.step;
-        let step_sound_s = options.batch_size as f64 * self.scene_s();
+        let batches = options.training.accumulate;
+        let step_sound_s = (options.batch_size * batches) as f64 * self.scene_s();
         let watched = watch::Plan { epochs: options.epochs, steps: total, first_step: first, step_sound_s };
         let mut watcher = Watcher::start(&self.run.folder, watched, options)?;
         let interrupts = Interrupts::listen();
-        let plan =
-            batches::Plan { clips: &self.corpus.train, scene: self.scene, settings: &self.run.settings, first, total };
+        let (settings, teacher) = (&self.run.settings, self.teacher);
+        let plan = batches::Plan {
+            clips: &self.corpus.train,
+            scene: self.scene,
+            settings,
+            teacher,
+            first: first * batches,
+            total: total * batches,
+        };
         let (began, earlier_s) = (Instant::now(), self.state.seconds);
         let mut written = began;
         batches::produce(&plan, |next| {
             while self.state.step < total && !self.state.enough {
-                let batch = next()?;
                 let (training, plateau) = (&options.training, self.state.plateau);
                 let course = training.schedule.factor(self.state.step, total, training.warm_up, plateau);
                 let rate = options.lr * course;
-                watcher.step(rate, self.step(&batch, rate)?)?;
+                watcher.step(rate, self.step(next, rate)?)?;
                 self.state.seconds = earlier_s + began.elapsed().as_secs_f64();
                 let validated = self.state.step.is_multiple_of(steps)
                     && self.end_of_epoch(self.state.step / steps, &mut watcher)?;
@@ -134,26 +153,43 @@ impl<'a> Trainer<'a> {
     fn steps_per_epoch(&self) -> usize {
         let sound: usize = self.corpus.train.iter().map(|c| c.samples.len()).sum();
         let scene = self.scene.frames * self.scene.frontend.hop;
-        (sound / (scene * self.run.settings.options.batch_size)).max(FEWEST_STEPS)
+        let options = &self.run.settings.options;
+        (sound / (scene * options.batch_size * options.training.accumulate)).max(FEWEST_STEPS)
     }
 
     /// One step; its loss where that is read.
-    fn step(&mut self, batch: &Batch, rate: f64) -> Result<Option<f32>> {
+    fn step(&mut self, next: &mut dyn FnMut() -> Result<Batch>, rate: f64) -> Result<Option<f32>> {
         let device = self.device.clone().autodiff();
-        let step = self.state.step;
+        let (step, training) = (self.state.step, &self.run.settings.options.training);
         // What the network draws at a step depends on the step alone.
         device.seed(batches::scene_seed(self.run.settings.options.seed ^ DRAWS, step as u64));
-        let tensors = batch.to_device(&device);
-        let logits = self.net.forward(tensors.frames.clone());
-        let loss = loss::loss(&logits, &tensors, &self.weighting);
-        let gradients = GradientsParams::from_grads(loss.backward(), &self.net);
-        self.net = self.optimizer.step(rate, self.net.clone(), gradients);
-        let keep = self.run.settings.options.training.averaging.min((1 + step) as f32 / (10 + step) as f32);
+        let mut gradients = GradientsAccumulator::new();
+        let mut losses = Vec::new();
+        for _ in 0..training.accumulate {
+            let loss = self.loss(&next()?, &device) / training.accumulate as f32;
+            gradients.accumulate(&self.net, GradientsParams::from_grads(loss.backward(), &self.net));
+            losses.push(loss.inner());
+        }
+        self.net = self.optimizer.step(rate, self.net.clone(), gradients.grads());
+        let keep = training.averaging.min((1 + step) as f32 / (10 + step) as f32);
         for (mean, new) in self.averaged.iter_mut().zip(self.net.valid().weights()) {
-            *mean = keep * *mean + (1.0 - keep) * new;
+            // Written so that the mean of what stays the same stays the same.
+            *mean += (1.0 - keep) * (new - *mean);
         }
         self.state.step += 1;
-        if step.is_multiple_of(LOSS_EVERY) { read_loss(loss, step).map(Some) } else { Ok(None) }
+        if step.is_multiple_of(LOSS_EVERY) { read_loss(losses, step).map(Some) } else { Ok(None) }
+    }
+
+    fn loss(&self, batch: &Batch, device: &Device) -> Tensor<1> {
+        let Options { task, training, .. } = &self.run.settings.options;
+        let tensors = batch.to_device(device);
+        let frozen = self.state.step < training.freeze_trunk_epochs * self.steps_per_epoch();
+        let forward = if frozen { Net::forward_frozen } else { Net::forward };
+        let logits = forward(&self.net, tensors.frames.clone());
+        let loss = loss::loss(&logits, &tensors, &self.weighting);
+        let Some(taught) = batch.taught(device) else { return loss };
+        let other = loss::distillation(&logits, &taught, *task, training.teacher_temperature);
+        loss * (1.0 - training.teacher_weight) + other * training.teacher_weight
     }
 
     /// Whether the weights were validated.
@@ -226,8 +262,9 @@ fn weighting(run: &Run, corpus: &Corpus) -> Weighting {
     Weighting { kind: training.loss_for(options.task), focal: training.focal, classes }
 }
 
-fn read_loss(loss: Tensor<1>, step: usize) -> Result<f32> {
-    let value = loss.inner().into_scalar::<f32>();
+/// The sum of a step's losses.
+fn read_loss(losses: Vec<Tensor<1>>, step: usize) -> Result<f32> {
+    let value: f32 = losses.into_iter().map(|loss| loss.into_scalar::<f32>()).sum();
     if !value.is_finite() {
         bail!("the loss is no longer a number after {step} steps: train with a smaller --lr");
     }

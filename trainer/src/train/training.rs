@@ -28,6 +28,14 @@ pub struct Training {
     pub clip: Clip,
     /// Share of the old mean that a step leaves in the averaged weights; 0: the newest weights are used.
     pub averaging: f32,
+    /// Batches in a step: the gradients are the mean of theirs.
+    pub accumulate: usize,
+    /// Epochs at the start in which the head alone learns.
+    pub freeze_trunk_epochs: usize,
+    /// Share of the loss that is about the teacher's answers, where there is a teacher; the rest is about the labels.
+    pub teacher_weight: f32,
+    /// What the logits of both are divided by before they are compared: the higher, the more the lesser classes count.
+    pub teacher_temperature: f32,
 }
 
 /// What happens to large gradients.
@@ -82,6 +90,10 @@ impl Default for Training {
             patience: None,
             clip: Clip::Norm(1.0),
             averaging: 0.998,
+            accumulate: 1,
+            freeze_trunk_epochs: 0,
+            teacher_weight: 0.5,
+            teacher_temperature: 2.0,
         }
     }
 }

@@ -15,6 +15,7 @@ pub(super) fn check(options: &Options, checkpoint_s: f64) -> Result<()> {
         ("--mels", options.frontend.mels),
         ("--frames-per-step", options.frames_per_step),
         ("--hop", options.frontend.hop),
+        ("--accumulate", options.training.accumulate),
         ("--plateau", options.training.plateau),
         ("--patience", options.training.patience.unwrap_or(1)),
     ];
@@ -32,6 +33,8 @@ pub(super) fn check(options: &Options, checkpoint_s: f64) -> Result<()> {
         ("--semitones", options.augmentation.pitch_shift.semitones.1, 0.0, 12.0),
         ("--tone-db", options.augmentation.tone_colour.db, 0.0, 40.0),
         ("--focal", options.training.focal, 0.0, 10.0),
+        ("--teacher-weight", options.training.teacher_weight, 0.0, 1.0),
+        ("--teacher-temperature", options.training.teacher_temperature, 0.5, 20.0),
         ("--averaging", options.training.averaging, 0.0, 0.99999),
     ];
     if let Some((name, value, low, high)) = ranges.iter().find(|(_, value, low, high)| !(*low..=*high).contains(value))

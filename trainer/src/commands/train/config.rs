@@ -7,8 +7,14 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Command, ValueEnum};
+use tocco_models::Task;
 use toml::de::{DeTable, DeValue};
+
+use super::TaskName;
+use crate::net::Shape;
+use crate::train::{Options, kind_of};
 
 /// Options that say which file or run is meant: they stand in none.
 const NEVER: [&str; 4] = ["config", "help", "resume", "version"];
@@ -150,13 +156,15 @@ pub(super) fn as_used(command: &Command, matches: &ArgMatches, usual: &[(&str, t
     let mut file = toml::Table::new();
     for arg in command.get_arguments().filter(|a| a.get_long().is_some_and(|long| !NEVER.contains(&long))) {
         let key = name(arg);
+        let said = matches.value_source(arg.get_id().as_str()) != Some(ValueSource::DefaultValue);
+        let usual = usual.iter().find(|(k, _)| *k == key).map(|(_, value)| value.clone());
         let words: Option<Vec<&OsStr>> = matches.get_raw(arg.get_id().as_str()).map(Iterator::collect);
         let value = if matches!(arg.get_action(), ArgAction::SetTrue) {
             Some(toml::Value::Boolean(matches.get_flag(arg.get_id().as_str())))
-        } else if let Some(words) = words {
+        } else if let Some(words) = words.filter(|_| said || usual.is_none()) {
             Some(as_value(arg, &words)?)
         } else {
-            usual.iter().find(|(k, _)| *k == key).map(|(_, value)| value.clone())
+            usual
         };
         let Some(value) = value else { continue };
         match table(arg) {
@@ -184,4 +192,52 @@ fn as_value(arg: &Arg, words: &[&OsStr]) -> Result<toml::Value> {
         [word] => plain(word),
         words => Ok(toml::Value::Array(words.iter().map(|w| plain(w)).collect::<Result<_>>()?)),
     }
+}
+
+/// What the options are where nobody said, by their keys in a file. `has_file`: augmentation has one of its own.
+pub(super) fn usual(options: &Options, has_file: bool) -> Vec<(&'static str, toml::Value)> {
+    let whole = |n: usize| toml::Value::try_from(n).unwrap_or(toml::Value::Integer(i64::MAX));
+    // By way of their shortest text: 0.1 must not become 0.10000000149.
+    let real = |x: f32| x.to_string().parse::<f64>().unwrap_or(f64::from(x)).into();
+    let (frontend, augmentation) = (&options.frontend, &options.augmentation);
+    let loss = options.training.loss_for(options.task);
+    let task = if options.task == Task::Technique { TaskName::Technique } else { TaskName::Instruments };
+    let mut usual = vec![
+        ("task", name_of(&task)),
+        ("sample_rate", i64::from(options.sample_rate).into()),
+        ("fft_size", whole(frontend.fft_size)),
+        ("window", whole(frontend.window)),
+        ("hop", whole(frontend.hop)),
+        ("mels", whole(frontend.mels)),
+        ("fmin", real(frontend.fmin)),
+        ("fmax", real(frontend.fmax)),
+        ("frames_per_step", whole(options.frames_per_step)),
+        ("windows_per_scene", whole(options.windows_per_scene)),
+        ("stay", real(options.stay)),
+        ("overlap", real(options.overlap)),
+        ("balance", real(options.balance)),
+        ("loss", name_of(&loss)),
+        ("epochs", whole(options.epochs)),
+        ("batch_size", whole(options.batch_size)),
+        ("lr", options.lr.into()),
+    ];
+    if let Some(kind) = kind_of(&options.shape) {
+        usual.push(("net", name_of(&kind)));
+    }
+    // A file of its own says more than these, and they would go before it.
+    if !has_file {
+        usual.push(("semitones", real(augmentation.pitch_shift.semitones.1)));
+        usual.push(("tone_db", real(augmentation.tone_colour.db)));
+        usual.push(("room", real(augmentation.room.chance)));
+    }
+    if let Shape::StreamTcn(shape) = &options.shape {
+        usual.push(("channels", whole(shape.channels)));
+        usual.push(("dilations", shape.dilations.iter().map(|d| whole(*d)).collect::<Vec<_>>().into()));
+    }
+    usual
+}
+
+/// The word for a value on the command line.
+fn name_of(value: &impl ValueEnum) -> toml::Value {
+    value.to_possible_value().map_or_else(String::new, |v| v.get_name().to_owned()).into()
 }

@@ -1,0 +1,139 @@
+//! Trainings that begin with the weights of another run, through the real command.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use tocco_trainer::train::Run;
+
+/// Sines of each class around its frequency, other ones in each split.
+fn data_set(folder: &Path, classes: &[(&str, f32)]) -> PathBuf {
+    let mut manifest = String::from("path,labels,group,split,duration_s,sample_rate\n");
+    for (class, hz) in classes {
+        for (pitch, split) in ["train", "train", "train", "val", "test"].iter().enumerate() {
+            let file = format!("{class}{pitch}.wav");
+            let sound = common::sine(common::RATE, hz * (1.0 + 0.1 * pitch as f32), 0.4);
+            common::write_wav(&folder.join(&file), common::RATE, &[&sound]);
+            manifest += &format!("{file},{class},{class}-{pitch},{split},0.4,{}\n", common::RATE);
+        }
+    }
+    let path = folder.join("manifest.csv");
+    std::fs::write(&path, manifest).unwrap();
+    path
+}
+
+fn train(manifest: &Path, run: &Path, rest: &str) -> common::Answer {
+    let start = ["train", "--manifest", manifest.to_str().unwrap(), "--out", run.to_str().unwrap(), "--no-report"];
+    common::tocco(start.into_iter().chain("--batch-size 2 --scene-s 0.5 --seed 5".split(' ')).chain(rest.split(' ')))
+}
+
+const HIGH: (&str, f32) = ("high", common::HIGH_HZ);
+const LOW: (&str, f32) = ("low", common::LOW_HZ);
+const SMALL: &str = "--channels 8 --dilations 1,2";
+
+/// Two classes and a run that knows them.
+fn taught(folder: &Path, options: &str) -> (PathBuf, PathBuf) {
+    let manifest = data_set(folder, &[HIGH, LOW]);
+    let run = folder.join("taught");
+    train(&manifest, &run, &format!("{SMALL} --lr 0.01 {options}")).ok();
+    (manifest, run)
+}
+
+/// The weights of the trunk and those of the head.
+fn weights(run: &Path) -> (Vec<f32>, Vec<f32>) {
+    let run = Run::open(run).unwrap();
+    let mut all = run.best(&Device::flex()).unwrap().weights();
+    let per_class = if run.settings.options.own_heads { (8 + 1) * 16 + 16 + 1 } else { 8 + 1 };
+    let head = all.split_off(all.len() - per_class * run.settings.classes.len());
+    (all, head)
+}
+
+/// Lowest loss of a validation.
+fn validation_loss(run: &Path) -> f64 {
+    let history = std::fs::read_to_string(run.join("history.csv")).unwrap();
+    let mut lines = history.lines();
+    let column = lines.next().unwrap().split(',').position(|name| name == "val_loss").unwrap();
+    let losses = lines.filter_map(|line| line.split(',').nth(column)?.parse::<f64>().ok());
+    losses.min_by(f64::total_cmp).unwrap()
+}
+
+#[test]
+fn a_training_that_begins_with_good_weights_is_good_sooner_and_keeps_their_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let (manifest, run) = taught(folder.path(), "--epochs 12 --mels 40");
+    let [scratch, tuned] = ["scratch", "tuned"].map(|name| folder.path().join(name));
+    train(&manifest, &scratch, &format!("{SMALL} --mels 40 --epochs 1 --lr 0.0001")).ok();
+    let from = format!("--from {} --epochs 1 --lr 0.0001", run.display());
+    train(&manifest, &tuned, &from).ok();
+    let (anew, on) = (validation_loss(&scratch), validation_loss(&tuned));
+    assert!(on < 0.7 * anew, "{on} after one epoch with good weights, {anew} with none");
+    assert_ne!(weights(&run).0, weights(&tuned).0, "without freezing the trunk learns");
+    let [older, newer] = [&run, &tuned].map(|run| Run::open(run).unwrap().settings);
+    assert_eq!((older.net(), older.mean), (newer.net(), newer.mean));
+
+    // The run's own config.toml makes the same run again.
+    let again = folder.path().join("again");
+    let config = tuned.join("config.toml");
+    tocco!("train", "--config", config, "--out", again).ok();
+    assert_eq!(weights(&again), weights(&tuned));
+}
+
+#[test]
+fn a_frozen_trunk_stays_as_it_is_while_the_head_learns() {
+    let folder = tempfile::tempdir().unwrap();
+    let (manifest, run) = taught(folder.path(), "--epochs 1 --own-heads");
+    let tuned = folder.path().join("tuned");
+    train(&manifest, &tuned, &format!("--from {} --epochs 2 --freeze-trunk-epochs 2", run.display())).ok();
+    let (before, after) = (weights(&run), weights(&tuned));
+    assert_eq!(before.0, after.0);
+    assert_ne!(before.1, after.1);
+    train(&manifest, &tuned, &format!("--from {} --epochs 2 --freeze-trunk-epochs 1", run.display())).ok();
+    assert_ne!(before.0, weights(&tuned).0, "after the frozen epochs all learn");
+}
+
+#[test]
+fn classes_that_both_runs_have_keep_their_weights_and_the_others_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, run) = taught(folder.path(), "--epochs 12");
+    let manifest = data_set(folder.path(), &[("above", 9000.0), HIGH, LOW]);
+    let tuned = folder.path().join("tuned");
+    // A rate so low that nothing changes but the weights' last digits.
+    let said = train(&manifest, &tuned, &format!("--from {} --epochs 1 --lr 1e-9", run.display())).ok().err;
+    assert!(said.contains("the head begins anew, with the weights of «high», «low», «none»"), "{said}");
+    let (old, new) = (weights(&run).1, weights(&tuned).1);
+    let classes = |run: &Path| Run::open(run).unwrap().settings.classes;
+    assert_eq!(classes(&run), ["high", "low", "none"]);
+    assert_eq!(classes(&tuned), ["above", "high", "low", "none"]);
+    for (mine, older) in new.chunks_exact(4).zip(old.chunks_exact(3)) {
+        assert!(mine[1..].iter().zip(older).all(|(a, b)| (a - b).abs() < 1e-5), "{mine:?} of {older:?}");
+    }
+}
+
+#[test]
+fn what_contradicts_the_earlier_run_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let (manifest, run) = taught(folder.path(), "--epochs 1");
+    let out = folder.path().join("out");
+    let from = format!("--from {}", run.display());
+    for (options, word) in [
+        ("--net ipt-v1", "--net asks for another network"),
+        ("--channels 9", "--channels asks for another network"),
+        ("--dilations 1,2,4", "--dilations asks"),
+        ("--mels 41", "--mels asks"),
+        ("--sample-rate 16000", "--sample-rate asks"),
+        ("--own-heads", "--own-heads asks"),
+        ("--freeze-trunk-epochs 51", "--freeze-trunk-epochs is 51"),
+    ] {
+        let said = train(&manifest, &out, &format!("{from} {options}")).refusal();
+        assert!(said.contains(word), "{options}: {said}");
+    }
+    assert!(train(&manifest, &out, "--freeze-trunk-epochs 1").refusal().contains("goes with --from"));
+    assert!(train(&manifest, &run, &from).refusal().contains("the same folder"));
+    assert!(run.join("best.bpk").exists(), "a refusal removes nothing");
+    let nothing = train(&manifest, &out, "--from nowhere").refusal();
+    assert!(nothing.contains("nowhere") && nothing.contains("--from"), "{nothing}");
+    // What says the same is no contradiction.
+    train(&manifest, &out, &format!("{from} --net stream-tcn {SMALL} --epochs 1")).ok();
+}
