@@ -11,7 +11,7 @@ const RANGE_DB: f32 = 75.0;
 /// Natural logarithms of power in a decibel.
 const NATS_PER_DB: f32 = std::f32::consts::LN_10 / 10.0;
 
-/// Levels 0 to 255 in rows from the top, drawn in the colours of [`colour`].
+/// Levels 0 to 255 in rows from the top, drawn in the colours of `colour`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
     /// Columns.
