@@ -169,7 +169,7 @@ pub fn resume(folder: &Path, manifest: Option<&Path>) -> Result<Run> {
         return material.train(&request, folder);
     };
     let run = Run::open(folder)?;
-    let corpus = Corpus::load(&material.manifest, &run.settings.classes, run.settings.options.sample_rate)?;
+    let corpus = Corpus::load(&material.manifest, &run.settings.classes, &run.settings.options)?;
     ensure!(
         material.classes == run.settings.classes && corpus.sum(&material.classes) == checkpoint.state.recordings,
         "{}: the recordings are not those that the training in {} began with: bring them back, or train anew without \
@@ -232,7 +232,7 @@ impl Material {
         if let Some(news) = earlier.as_ref().and_then(|earlier| earlier.news(&classes)) {
             remark(news);
         }
-        let corpus = Corpus::load(&self.manifest, &classes, options.sample_rate)?;
+        let corpus = Corpus::load(&self.manifest, &classes, options)?;
         let scene = scene_config(options, &classes)?;
         let (mean, deviation) = match &earlier {
             Some(earlier) => earlier.normalisation(),

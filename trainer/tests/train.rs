@@ -276,3 +276,24 @@ fn two_batches_in_a_step_teach_what_one_of_twice_the_size_does() {
     let half = from_whole(weights("half", "--batch-size 2"));
     assert!(halves < 0.5 * half, "{halves} with both halves, {half} with one");
 }
+
+#[test]
+fn recordings_of_several_classes_teach_instruments_and_not_techniques() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = data_set(folder.path());
+    let mut text = std::fs::read_to_string(&manifest).unwrap();
+    for number in 0_u8..3 {
+        let hz = 150.0 + 40.0 * f32::from(number);
+        let both: Vec<f32> = note(hz, 0.5, 0.03).iter().zip(note(1.5 * hz, 4.0, 0.03)).map(|(a, b)| a + b).collect();
+        write_wav(&folder.path().join(format!("both{number}.wav")), &both);
+        text += &format!("both{number}.wav,bright;dull,both-{number},train,0.5,{RATE}\n");
+    }
+    std::fs::write(&manifest, text).unwrap();
+    for (task, heard, skipped) in [("instruments", "21 recordings", 0), ("technique", "18 recordings", 3)] {
+        let run = folder.path().join(task);
+        let output = tocco(&small(&manifest, &run, &format!("--epochs 1 --no-report --task {task}")));
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && words.contains(heard), "{words}");
+        assert_eq!(words.matches("it has 2 labels").count(), skipped, "{words}");
+    }
+}

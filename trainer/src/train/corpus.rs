@@ -1,9 +1,10 @@
 //! The recordings of a manifest in memory, at the model's rate.
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use rayon::prelude::*;
-use tocco_models::resample_all;
+use tocco_models::{Task, resample_all};
 
+use super::Options;
 use super::checkpoint::Sum;
 use crate::audio;
 use crate::augment::Clip;
@@ -24,15 +25,16 @@ pub struct Corpus {
 }
 
 impl Corpus {
-    /// Decodes every recording and resamples it to `sample_rate` Hz, on all cores. Recordings that can't be used are named on standard
-    /// error and skipped.
+    /// Decodes every recording and resamples it to the model's rate, on all cores. Recordings that can't be used are named
+    /// on standard error and skipped; where one class is told at a time, those of several are among them.
     ///
     /// # Errors
-    /// Where a class has no usable recording left to learn from.
-    pub fn load(manifest: &Manifest, classes: &[String], sample_rate: u32) -> Result<Self> {
+    /// Where a class has no usable recording left to learn from, or there is none of one class alone to validate on.
+    pub fn load(manifest: &Manifest, classes: &[String], options: &Options) -> Result<Self> {
+        let sample_rate = options.sample_rate;
         let read = |split| -> Vec<Clip> {
             let rows: Vec<&Row> = manifest.split(split).collect();
-            let clips: Vec<Option<Clip>> = rows.par_iter().map(|row| usable(row, classes, sample_rate)).collect();
+            let clips: Vec<Option<Clip>> = rows.par_iter().map(|row| usable(row, classes, options)).collect();
             clips.into_iter().flatten().collect()
         };
         let corpus = Self { train: read(Split::Train), val: read(Split::Val), test: read(Split::Test) };
@@ -42,6 +44,11 @@ impl Corpus {
                 bail!("no recording of the class «{class}» can be used for training: see the reasons above");
             }
         }
+        ensure!(
+            corpus.val.iter().any(|clip| clip.class().is_some()),
+            "{}: the split «val» holds no recording of one class alone that can be used, and validation needs some",
+            manifest.path.display()
+        );
         let seconds =
             |clips: &[Clip]| clips.iter().map(|c| c.samples.len()).sum::<usize>() as f64 / f64::from(sample_rate);
         eprintln!(
@@ -71,8 +78,8 @@ impl Corpus {
     }
 }
 
-fn usable(row: &Row, classes: &[String], sample_rate: u32) -> Option<Clip> {
-    match clip(row, classes, sample_rate) {
+fn usable(row: &Row, classes: &[String], options: &Options) -> Option<Clip> {
+    match clip(row, classes, options) {
         Ok(clip) => Some(clip),
         Err(reason) => {
             eprintln!("skipped: {reason:#}");
@@ -81,23 +88,28 @@ fn usable(row: &Row, classes: &[String], sample_rate: u32) -> Option<Clip> {
     }
 }
 
-fn clip(row: &Row, classes: &[String], sample_rate: u32) -> Result<Clip> {
+fn clip(row: &Row, classes: &[String], options: &Options) -> Result<Clip> {
     let at = row.path.display();
-    let [label] = row.labels.as_slice() else {
-        bail!("{at}: it has {} labels: recordings of one class each are trained on", row.labels.len());
-    };
-    let Some(class) = classes.iter().position(|c| c == label) else {
-        bail!("{at}: the class «{label}» is none of the model's");
-    };
+    let labels = row.labels.len();
+    if labels != 1 && (labels == 0 || options.task == Task::Technique) {
+        bail!("{at}: it has {labels} labels: with --task technique recordings of one class each are trained on");
+    }
+    let mut sounding = 0;
+    for label in &row.labels {
+        match classes.iter().position(|c| c == label) {
+            Some(class) => sounding |= 1 << class,
+            None => bail!("{at}: the class «{label}» is none of the model's"),
+        }
+    }
     let sound = audio::decode(&row.path)?;
     let rate = f64::from(sound.rate);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of samples")]
     let most = (LONGEST_S * rate) as usize;
-    let samples = resample_all(&sound.samples[..sound.samples.len().min(most)], rate, f64::from(sample_rate))?;
+    let samples = resample_all(&sound.samples[..sound.samples.len().min(most)], rate, f64::from(options.sample_rate))?;
     // Groups are named collection/instrument/pitch or the like: all but the last part says which instrument it is.
     let kind = row.group.rsplit_once('/').map_or("", |(kind, _)| kind);
     let known = (0..classes.len()).filter(|c| row.sounds(&classes[*c]).is_some()).fold(0, |set, c| set | 1 << c);
-    match Clip::new(samples, 1 << class, known, kind) {
+    match Clip::new(samples, sounding, known, kind) {
         Some(clip) => Ok(clip),
         None => bail!("{at}: the recording is silent"),
     }
