@@ -18,6 +18,7 @@ pub mod ensemble;
 pub mod evaluation;
 pub mod export;
 pub mod fingerprint;
+mod hash;
 pub mod importers;
 pub mod label_map;
 pub mod labels;

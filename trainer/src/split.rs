@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::hash::{fnv1a, spread};
 use crate::manifest::{Row, Split};
 
 /// Two recordings of different splits that were to become one sound.
@@ -146,14 +147,9 @@ fn fill_gaps(groups: &[Group], parts: &[usize], part_of: &mut [usize]) -> Result
     Ok(())
 }
 
-/// A number that depends on the name and the seed alone: FNV-1a, then the finalizer of SplitMix64. Written out
-/// because a generator of a library may change from version to version, and with it every fold ever written down.
+/// A number that depends on the name and the seed alone: every fold ever written down depends on it.
 fn shuffled(name: &str, seed: u64) -> u64 {
-    let fnv = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
-    let mut x = fnv ^ seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
+    spread(fnv1a(name.as_bytes()) ^ seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
 #[cfg(test)]

@@ -8,34 +8,16 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use tocco_trainer::train::Run;
 
-/// Sines of each class around its frequency, other ones in each split.
-fn data_set(folder: &Path, classes: &[(&str, f32)]) -> PathBuf {
-    let mut manifest = String::from("path,labels,group,split,duration_s,sample_rate\n");
-    for (class, hz) in classes {
-        for (pitch, split) in ["train", "train", "train", "val", "test"].iter().enumerate() {
-            let file = format!("{class}{pitch}.wav");
-            let sound = common::sine(common::RATE, hz * (1.0 + 0.1 * pitch as f32), 0.4);
-            common::write_wav(&folder.join(&file), common::RATE, &[&sound]);
-            manifest += &format!("{file},{class},{class}-{pitch},{split},0.4,{}\n", common::RATE);
-        }
-    }
-    let path = folder.join("manifest.csv");
-    std::fs::write(&path, manifest).unwrap();
-    path
-}
-
 fn train(manifest: &Path, run: &Path, rest: &str) -> common::Answer {
     let start = ["train", "--manifest", manifest.to_str().unwrap(), "--out", run.to_str().unwrap(), "--no-report"];
     common::tocco(start.into_iter().chain("--batch-size 2 --scene-s 0.5 --seed 5".split(' ')).chain(rest.split(' ')))
 }
 
-const HIGH: (&str, f32) = ("high", common::HIGH_HZ);
-const LOW: (&str, f32) = ("low", common::LOW_HZ);
 const SMALL: &str = "--channels 8 --dilations 1,2";
 
 /// Two classes and a run that knows them.
 fn taught(folder: &Path, options: &str) -> (PathBuf, PathBuf) {
-    let manifest = data_set(folder, &[HIGH, LOW]);
+    let manifest = common::data_set(folder, &[common::HIGH, common::LOW], &common::FIVE_PITCHES);
     let run = folder.join("taught");
     train(&manifest, &run, &format!("{SMALL} --lr 0.01 {options}")).ok();
     (manifest, run)
@@ -97,7 +79,8 @@ fn a_frozen_trunk_stays_as_it_is_while_the_head_learns() {
 fn classes_that_both_runs_have_keep_their_weights_and_the_others_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let (_, run) = taught(folder.path(), "--epochs 12");
-    let manifest = data_set(folder.path(), &[("above", 9000.0), HIGH, LOW]);
+    let manifest =
+        common::data_set(folder.path(), &[("above", 9000.0), common::HIGH, common::LOW], &common::FIVE_PITCHES);
     let tuned = folder.path().join("tuned");
     // A rate so low that nothing changes but the weights' last digits.
     let said = train(&manifest, &tuned, &format!("--from {} --epochs 1 --lr 1e-9", run.display())).ok().err;

@@ -11,22 +11,6 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-/// High and low notes, with other pitches in each split.
-fn data_set(folder: &Path) -> PathBuf {
-    let mut manifest = String::from("path,labels,group,split,duration_s,sample_rate\n");
-    for (class, hz) in [("high", common::HIGH_HZ), ("low", common::LOW_HZ)] {
-        for (pitch, split) in ["train", "train", "train", "val", "test"].iter().enumerate() {
-            let file = format!("{class}{pitch}.wav");
-            let sound = common::sine(common::RATE, hz * (1.0 + 0.1 * pitch as f32), 0.4);
-            common::write_wav(&folder.join(&file), common::RATE, &[&sound]);
-            manifest += &format!("{file},{class},{class}-{pitch},{split},0.4,{}\n", common::RATE);
-        }
-    }
-    let path = folder.join("manifest.csv");
-    std::fs::write(&path, manifest).unwrap();
-    path
-}
-
 /// Many short epochs, each with a validation; a checkpoint after each step.
 const STREAMING: &str = "--batch-size 2 --scene-s 0.5 --channels 8 --dilations 1,2 --epochs 20 --checkpoint-s 0";
 /// With batch normalisation and units that are silenced at random.
@@ -64,7 +48,7 @@ fn result(run: &Path) -> (Vec<f32>, tocco_models::Reference) {
 
 fn killed_training_ends_as_another(options: &str, kills: u32) {
     let folder = tempfile::tempdir().unwrap();
-    let manifest = data_set(folder.path());
+    let manifest = common::data_set(folder.path(), &[common::HIGH, common::LOW], &common::FIVE_PITCHES);
     killed_in(folder.path(), &manifest, options, kills);
 }
 
@@ -105,7 +89,7 @@ fn so_does_one_with_batch_normalisation_and_dropout() {
 #[test]
 fn so_does_one_that_begins_with_the_weights_of_another_run() {
     let folder = tempfile::tempdir().unwrap();
-    let manifest = data_set(folder.path());
+    let manifest = common::data_set(folder.path(), &[common::HIGH, common::LOW], &common::FIVE_PITCHES);
     let earlier = folder.path().join("earlier");
     common::tocco(arguments(&manifest, &earlier, &STREAMING.replace("--epochs 20", "--epochs 2"))).ok();
     let options = format!("{STREAMING} --from {} --freeze-trunk-epochs 8", earlier.display());
@@ -115,7 +99,7 @@ fn so_does_one_that_begins_with_the_weights_of_another_run() {
 #[test]
 fn so_does_one_with_a_teacher_which_must_stay_the_same() {
     let folder = tempfile::tempdir().unwrap();
-    let manifest = data_set(folder.path());
+    let manifest = common::data_set(folder.path(), &[common::HIGH, common::LOW], &common::FIVE_PITCHES);
     let teacher = common::model(folder.path());
     let options =
         format!("{STREAMING} --accumulate 2 --teacher {}", teacher.display()).replace("--epochs 20", "--epochs 10");
@@ -128,7 +112,7 @@ fn so_does_one_with_a_teacher_which_must_stay_the_same() {
 
 /// A training so long that it has to be stopped.
 fn endless(folder: &Path) -> (PathBuf, Child) {
-    let manifest = data_set(folder);
+    let manifest = common::data_set(folder, &[common::HIGH, common::LOW], &common::FIVE_PITCHES);
     let run = folder.join("run");
     let options = STREAMING.replace("--epochs 20", "--epochs 100000");
     let child = start(&arguments(&manifest, &run, &options));

@@ -3,24 +3,12 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tocco_models::{Model, Policy, Recognizer, Smoothing};
 
 /// The only notes of the training: one of each class, and one for validation.
-fn data_set(folder: &Path, classes: &[(&str, f32)]) -> PathBuf {
-    let mut manifest = String::from("path,labels,group,split,duration_s,sample_rate\n");
-    for (class, hz) in classes {
-        for (split, factor) in [("train", 1.0), ("val", 1.1)] {
-            let file = format!("{class}-{split}.wav");
-            common::write_wav(&folder.join(&file), common::RATE, &[&common::sine(common::RATE, hz * factor, 0.4)]);
-            manifest += &format!("{file},{class},{file},{split},0.4,{}\n", common::RATE);
-        }
-    }
-    let path = folder.join("manifest.csv");
-    std::fs::write(&path, manifest).unwrap();
-    path
-}
+const ONE_NOTE: [(&str, f32); 2] = [("train", 1.0), ("val", 1.1)];
 
 fn train(manifest: &Path, run: &Path, rest: &str) -> common::Answer {
     let start = ["train", "--manifest", manifest.to_str().unwrap(), "--out", run.to_str().unwrap(), "--no-report"];
@@ -49,7 +37,7 @@ fn difference(one: &Path, other: &Path, sound: &[f32]) -> f32 {
 #[test]
 fn a_taught_network_answers_more_like_its_teacher_where_it_has_no_notes() {
     let folder = tempfile::tempdir().unwrap();
-    let manifest = data_set(folder.path(), &[("high", common::HIGH_HZ), ("low", common::LOW_HZ)]);
+    let manifest = common::data_set(folder.path(), &[common::HIGH, common::LOW], &ONE_NOTE);
     let teacher = common::model(folder.path());
     let [alone, taught] = ["alone", "taught"].map(|name| folder.path().join(name));
     let options = "--epochs 14 --lr 0.01";
@@ -66,7 +54,7 @@ fn a_taught_network_answers_more_like_its_teacher_where_it_has_no_notes() {
 #[test]
 fn a_teacher_of_another_rate_is_heard_at_its_own() {
     let folder = tempfile::tempdir().unwrap();
-    let manifest = data_set(folder.path(), &[("high", common::LOW_HZ), ("low", common::HIGH_HZ)]);
+    let manifest = common::data_set(folder.path(), &[("high", common::LOW_HZ), ("low", common::HIGH_HZ)], &ONE_NOTE);
     let teacher = common::model(folder.path());
     let run = folder.path().join("run");
     let options = "--sample-rate 16000 --hop 160 --window 512 --epochs 8 --lr 0.01 --teacher-weight 1";
@@ -84,7 +72,9 @@ fn teachers_that_can_not_teach_are_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let teacher = common::model(folder.path());
     let out = folder.path().join("out");
-    let refused = |classes: &[(&str, f32)], rest: &str| train(&data_set(folder.path(), classes), &out, rest).refusal();
+    let refused = |classes: &[(&str, f32)], rest: &str| {
+        train(&common::data_set(folder.path(), classes, &ONE_NOTE), &out, rest).refusal()
+    };
     let with = format!("--teacher {}", teacher.display());
     let (high, low) = (("high", common::HIGH_HZ), ("low", common::LOW_HZ));
     let said = refused(&[high, low, ("middle", 900.0)], &with);

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use tocco_models::write_beside;
 
 use crate::commands::remark;
+use crate::hash::fnv1a;
 
 /// What every file begins with.
 const MAGIC: &[u8; 8] = b"TOCCOEM1";
@@ -95,11 +96,6 @@ pub(super) fn fingerprint(parts: &[&[u8]]) -> String {
     format!("{:016x}{:016x}", half(0), half(1))
 }
 
-fn checksum(bytes: &[u8]) -> u64 {
-    // Fowler, Noll and Vo's function (FNV-1a): the file outlives the compiler that wrote it.
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
-}
-
 fn encode(embeddings: &Embeddings) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
     for size in [embeddings.windows, embeddings.time, embeddings.size] {
@@ -107,7 +103,7 @@ fn encode(embeddings: &Embeddings) -> Vec<u8> {
         bytes.extend(u32::try_from(size).unwrap_or(u32::MAX).to_le_bytes());
     }
     let numbers: Vec<u8> = embeddings.numbers.iter().flat_map(|n| n.to_le_bytes()).collect();
-    bytes.extend(checksum(&numbers).to_le_bytes());
+    bytes.extend(fnv1a(&numbers).to_le_bytes());
     bytes.extend(numbers);
     bytes
 }
@@ -122,7 +118,7 @@ fn decode(bytes: &[u8]) -> Option<Embeddings> {
     };
     let (windows, time, size) = (size(0)?, size(1)?, size(2)?);
     let expected = windows.checked_mul(time)?.checked_mul(size)?.checked_mul(4)?;
-    if magic != MAGIC || numbers.len() != expected || sum != checksum(numbers).to_le_bytes() {
+    if magic != MAGIC || numbers.len() != expected || sum != fnv1a(numbers).to_le_bytes() {
         return None;
     }
     let numbers = numbers.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();

@@ -1,4 +1,4 @@
-//! HeadTraining a head on embeddings.
+//! Training a head on embeddings.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,9 +17,10 @@ use super::cache::Embeddings;
 use super::embed::Encoder;
 use super::heads::HeadKind;
 use super::run::{EncoderRun, EncoderSettings, Figures};
-use super::score::{Answers, score, temperature};
+use super::score::score;
 use crate::commands::remark;
 use crate::manifest::{Manifest, Row, Split};
+use crate::metrics::{Logits, TEMPERATURES, temperature};
 use crate::net::{Hearing, Net, values};
 use crate::train::{Settings, classes};
 
@@ -127,7 +128,7 @@ pub fn train(
     }
     metrics.insert("training/encoder_seconds".into(), heard_in);
     metrics.insert("training/seconds".into(), started.elapsed().as_secs_f64());
-    run.save_figures(&Figures { temperature: temperature(&answers, training.task, head.classes.len()), metrics })?;
+    run.save_figures(&Figures { temperature: temperature(training.task, &answers, &TEMPERATURES), metrics })?;
     Ok(run)
 }
 
@@ -340,23 +341,21 @@ fn tensor_of(frames: &[f32], head: &Settings, device: &Device) -> Tensor<3> {
 /// The head's logits for windows that are given as embeddings, one window after the other, not normalised.
 pub(super) fn logits_of(net: &Net, head: &Settings, embeddings: &[f32], device: &Device) -> Vec<f32> {
     let mut frames = embeddings.to_vec();
-    for frame in frames.chunks_exact_mut(head.mean.len()) {
-        for ((x, mean), deviation) in frame.iter_mut().zip(&head.mean).zip(&head.deviation) {
-            *x = (*x - mean) / deviation;
-        }
-    }
+    head.normalise(&mut frames);
     values(&forward(net, head, tensor_of(&frames, head, device)))
 }
 
 /// Logits of every window of each recording.
-fn answer(net: &Net, head: &Settings, items: &[Item], device: &Device) -> Vec<Answers> {
+fn answer(net: &Net, head: &Settings, items: &[Item], device: &Device) -> Vec<Logits> {
     items
         .iter()
         .map(|item| {
             let size = TOGETHER * item.heard.time * item.heard.size;
             let chunks = item.heard.numbers.chunks(size);
-            let logits = chunks.flat_map(|some| logits_of(net, head, some, device)).collect();
-            Answers { sounding: item.sounding, known: item.known, logits }
+            let values = chunks.flat_map(|some| logits_of(net, head, some, device)).collect();
+            let bit = |bits: u128, class: usize| bits >> class & 1 == 1;
+            let truth = |class| bit(item.known, class).then_some(bit(item.sounding, class));
+            Logits { values, truth: (0..head.classes.len()).map(truth).collect() }
         })
         .collect()
 }

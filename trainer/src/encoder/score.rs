@@ -5,14 +5,7 @@ use std::fmt;
 
 use tocco_models::{NONE, Task};
 
-/// The logits of a recording's windows `[windows, classes]`, and what is true.
-pub(super) struct Answers {
-    /// The classes that sound: bit `i` for class `i`.
-    pub sounding: u128,
-    /// The classes of which somebody said whether they sound.
-    pub known: u128,
-    pub logits: Vec<f32>,
-}
+use crate::metrics::{Logits, mean_log_posterior};
 
 /// Figures over recordings; a recording's posterior is the mean over its windows, of logarithms where one class sounds
 /// at a time.
@@ -49,20 +42,21 @@ impl fmt::Display for Score {
 }
 
 /// Scores recordings: the likeliest class where one sounds at a time, else every class from one half on.
-pub(super) fn score(answers: &[Answers], task: Task, classes: &[String]) -> Score {
+pub(super) fn score(answers: &[Logits], task: Task, classes: &[String]) -> Score {
     let mut counts = vec![Counts::default(); classes.len()];
     let mut loss = 0.0;
     for file in answers {
-        let posterior = posterior(&file.logits, classes.len(), task);
+        let posterior = posterior(&file.values, classes.len(), task);
         let strongest = (0..classes.len()).max_by(|a, b| posterior[*a].total_cmp(&posterior[*b])).unwrap_or(0);
-        for (class, count) in counts.iter_mut().enumerate().filter(|(class, _)| file.known >> class & 1 == 1) {
+        for (class, count) in counts.iter_mut().enumerate() {
+            let Some(sounds) = file.truth[class] else { continue };
             let claimed = match task {
                 Task::Technique => class == strongest,
                 Task::Instruments => posterior[class] >= 0.5,
             };
-            count.add(file.sounding >> class & 1 == 1, claimed);
+            count.add(sounds, claimed);
         }
-        loss += surprise(file, classes.len(), task, 1.0);
+        loss += file.surprise(task, 1.0);
     }
     let present: Vec<usize> = (0..classes.len()).filter(|class| counts[*class].there > 0.0).collect();
     let mean = |numbers: &[f64]| numbers.iter().sum::<f64>() / numbers.len().max(1) as f64;
@@ -104,55 +98,15 @@ impl Counts {
 
 /// Mean over the windows: of the logarithms of a softmax, or of sigmoids.
 fn posterior(logits: &[f32], classes: usize, task: Task) -> Vec<f64> {
+    if task == Task::Technique {
+        return mean_log_posterior(logits, classes);
+    }
     let mut sum = vec![0.0_f64; classes];
     for window in logits.chunks_exact(classes) {
-        let total = log_sum_exp(window, 1.0);
         for (s, x) in sum.iter_mut().zip(window) {
-            *s += match task {
-                Task::Technique => f64::from(*x) - total,
-                Task::Instruments => 1.0 / (1.0 + (-f64::from(*x)).exp()),
-            };
+            *s += 1.0 / (1.0 + (-f64::from(*x)).exp());
         }
     }
     let windows = (logits.len() / classes).max(1) as f64;
     sum.iter().map(|s| s / windows).collect()
-}
-
-/// The temperature under which the truth is least surprising. Held within bounds: a validation set without one error
-/// would ask for boundless confidence.
-pub(super) fn temperature(answers: &[Answers], task: Task, classes: usize) -> f32 {
-    const STEPS: u8 = 40;
-    let total = |t: f64| -> f64 { answers.iter().map(|file| surprise(file, classes, task, t)).sum() };
-    let candidates = (0..=STEPS).map(|i| 0.7 * (3.0_f64 / 0.7).powf(f64::from(i) / f64::from(STEPS)));
-    let best = candidates.min_by(|a, b| total(*a).total_cmp(&total(*b)));
-    #[expect(clippy::cast_possible_truncation, reason = "a number between 0.7 and 3")]
-    best.map_or(1.0, |t| t as f32)
-}
-
-/// Mean negative log-likelihood of a recording's windows at a temperature.
-fn surprise(file: &Answers, classes: usize, task: Task, t: f64) -> f64 {
-    let windows = (file.logits.len() / classes).max(1) as f64;
-    let sounds = |class: usize| file.sounding >> class & 1 == 1;
-    let of_window = |window: &[f32]| -> f64 {
-        let each = window.iter().enumerate();
-        match task {
-            Task::Technique => {
-                let total = log_sum_exp(window, t);
-                each.filter(|(class, _)| sounds(*class)).map(|(_, x)| total - f64::from(*x) / t).sum()
-            }
-            Task::Instruments => each
-                .filter(|(class, _)| file.known >> class & 1 == 1)
-                .map(|(class, x)| {
-                    let x = f64::from(*x) / t;
-                    (if sounds(class) { -x } else { x }).max(0.0) + (-x.abs()).exp().ln_1p()
-                })
-                .sum(),
-        }
-    };
-    file.logits.chunks_exact(classes).map(of_window).sum::<f64>() / windows
-}
-
-fn log_sum_exp(logits: &[f32], temperature: f64) -> f64 {
-    let most = f64::from(logits.iter().copied().fold(f32::MIN, f32::max)) / temperature;
-    most + logits.iter().map(|x| (f64::from(*x) / temperature - most).exp()).sum::<f64>().ln()
 }

@@ -43,11 +43,7 @@ pub fn whole_sequence(net: &Net, settings: &Settings, frames: &[f32]) -> Vec<f32
     let size = settings.options.frontend.frame_size();
     let time = frames.len() / size;
     let mut normalised = frames.to_vec();
-    for frame in normalised.chunks_exact_mut(size) {
-        for ((x, mean), deviation) in frame.iter_mut().zip(&settings.mean).zip(&settings.deviation) {
-            *x = (*x - mean) / deviation;
-        }
-    }
+    settings.normalise(&mut normalised);
     let step = settings.step_frames();
     if let Hearing::Window { .. } = settings.options.shape.hearing() {
         let windows = TensorData::new(normalised, [time / step, step, size]);

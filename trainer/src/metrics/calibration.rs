@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use serde::Serialize;
 use tocco_models::Task;
 
-use super::{argmax, mean, ratio};
+use super::{Logits, argmax, mean, ratio};
 
 const BINS: usize = 15;
 /// Temperatures that are believed. A validation set without one error would ask for boundless confidence.
@@ -171,15 +171,6 @@ fn error(diagram: &Diagram) -> Option<f64> {
     (count > 0).then(|| apart / count as f64)
 }
 
-/// One recording's logits and what is there.
-#[derive(Debug, Clone)]
-pub struct Logits {
-    /// `[hops, classes]`, before any temperature.
-    pub values: Vec<f32>,
-    /// A class each.
-    pub truth: Vec<Option<bool>>,
-}
-
 /// The temperature within bounds under which the truth is least surprising, every recording weighing the same: golden
 /// section over its logarithm. The negative log-likelihood is convex in the inverse temperature, so there is one valley.
 #[must_use]
@@ -204,34 +195,4 @@ pub fn temperature(task: Task, recordings: &[Logits], bounds: &RangeInclusive<f6
     #[expect(clippy::cast_possible_truncation, reason = "a number within the bounds")]
     let t = ((low + high) / 2.0).exp() as f32;
     t
-}
-
-impl Logits {
-    /// Mean negative log-likelihood of the recording's hops at a temperature.
-    fn surprise(&self, task: Task, t: f64) -> f64 {
-        let classes = self.truth.len();
-        let hops = (self.values.len() / classes.max(1)).max(1) as f64;
-        let of_hop = |hop: &[f32]| match task {
-            Task::Technique => {
-                let right = self.truth.iter().position(|t| *t == Some(true));
-                right.map_or(0.0, |c| log_sum_exp(hop, t) - f64::from(hop[c]) / t)
-            }
-            Task::Instruments => {
-                let known = hop.iter().zip(&self.truth).filter_map(|(x, t)| Some((f64::from(*x), (*t)?)));
-                known
-                    .map(|(x, there)| {
-                        let x = x / t;
-                        (if there { -x } else { x }).max(0.0) + (-x.abs()).exp().ln_1p()
-                    })
-                    .sum()
-            }
-        };
-        self.values.chunks_exact(classes.max(1)).map(of_hop).sum::<f64>() / hops
-    }
-}
-
-/// Logarithm of the sum of the exponentials at a temperature.
-fn log_sum_exp(logits: &[f32], temperature: f64) -> f64 {
-    let most = f64::from(logits.iter().copied().fold(f32::MIN, f32::max)) / temperature;
-    most + logits.iter().map(|x| (f64::from(*x) / temperature - most).exp()).sum::<f64>().ln()
 }

@@ -184,15 +184,22 @@ impl Figures {
             self.macro_precision,
             self.macro_f1
         );
-        for c in self.classes.iter().filter(|c| c.support > 0 || c.precision > 0.0) {
-            let _ = writeln!(
-                text,
-                "  {:22} {:>9}  recall {:.4}  precision {:.4}  F1 {:.4}",
-                c.class, c.support, c.recall, c.precision, c.f1
-            );
-        }
-        text
+        text + &class_lines(&self.classes)
     }
+}
+
+/// The classes that occur or were heard, a line each.
+pub(super) fn class_lines(classes: &[ClassFigures]) -> String {
+    let mut text = String::new();
+    for c in classes.iter().filter(|c| c.support > 0 || c.precision > 0.0) {
+        // Writing to a string can't fail.
+        let _ = writeln!(
+            text,
+            "  {:22} {:>9}  recall {:.4}  precision {:.4}  F1 {:.4}",
+            c.class, c.support, c.recall, c.precision, c.f1
+        );
+    }
+    text
 }
 
 #[cfg(test)]

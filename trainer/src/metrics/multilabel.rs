@@ -1,10 +1,8 @@
 //! Any number of classes at a time: figures at thresholds, and the thresholds that suit best.
 
-use std::fmt::Write as _;
-
 use serde::Serialize;
 
-use super::{ClassFigures, Scored, harmonic, mean, ratio};
+use super::{ClassFigures, Scored, confusion, harmonic, mean, ratio};
 
 /// Figures of a whole evaluation where a class counts as heard from its threshold on.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -176,15 +174,6 @@ impl SetFigures {
     /// The classes that occur or were heard, a line each.
     #[must_use]
     pub fn class_lines(&self) -> String {
-        let mut text = String::new();
-        for c in self.classes.iter().filter(|c| c.support > 0 || c.precision > 0.0) {
-            // Writing to a string can't fail.
-            let _ = writeln!(
-                text,
-                "  {:22} {:>9}  recall {:.4}  precision {:.4}  F1 {:.4}",
-                c.class, c.support, c.recall, c.precision, c.f1
-            );
-        }
-        text
+        confusion::class_lines(&self.classes)
     }
 }

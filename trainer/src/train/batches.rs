@@ -13,6 +13,7 @@ use super::loss::{Taught, Tensors};
 use super::run::Settings;
 use super::teacher::{Listener, Teacher};
 use crate::augment::{Clip, FrameTarget, Scene, SceneConfig, SceneMaker};
+use crate::hash::spread;
 use crate::net::Hearing;
 
 /// Threads that make batches.
@@ -163,12 +164,9 @@ fn make(
     Ok(assemble(settings, &all, &taught, &seeds))
 }
 
-/// Well-spread seeds (the finaliser of SplitMix64).
+/// Well-spread seeds.
 pub(super) fn scene_seed(seed: u64, index: u64) -> u64 {
-    let mut z = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(index.wrapping_mul(0xbf58_476d_1ce4_e5b9));
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
+    spread(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(index.wrapping_mul(0xbf58_476d_1ce4_e5b9)))
 }
 
 /// `taught`: for each scene and frame what the teacher says; empty without a teacher.
@@ -217,7 +215,7 @@ fn assemble(settings: &Settings, scenes: &[Scene], taught: &[Vec<Option<Vec<f32>
             }
         }
     }
-    normalise(&mut batch.frames, &settings.mean, &settings.deviation);
+    settings.normalise(&mut batch.frames);
     batch
 }
 
@@ -277,15 +275,6 @@ fn push_distribution(batch: &mut Batch, parts: [(FrameTarget, f32); 2], none: Op
         batch.distribution.push(share * (1.0 - smoothing) + smoothing / batch.classes as f32);
     }
     batch.one_of.push(f32::from(u8::from(sets.iter().all(|(set, _)| set.count_ones() == 1))));
-}
-
-/// Each mel band to mean 0 and deviation 1.
-pub(crate) fn normalise(frames: &mut [f32], mean: &[f32], deviation: &[f32]) {
-    for frame in frames.chunks_exact_mut(mean.len()) {
-        for ((x, m), d) in frame.iter_mut().zip(mean).zip(deviation) {
-            *x = (*x - m) / d;
-        }
-    }
 }
 
 /// Mean and standard deviation of each mel band over augmented scenes.

@@ -15,6 +15,7 @@ use burn::tensor::Bytes;
 use serde::{Deserialize, Serialize};
 use tocco_models::write_beside;
 
+use crate::hash::Sum;
 use crate::net::Net;
 
 const MAGIC: &[u8] = b"tocco checkpoint 1\n";
@@ -111,38 +112,6 @@ pub(super) fn write(
     bytes.extend(averaged.iter().flat_map(|weight| weight.to_le_bytes()));
     bytes.extend(Sum::of_bytes(&bytes).to_le_bytes());
     Ok(write_beside(path, &bytes)?)
-}
-
-/// A sum that tells equal data from other data (Fowler, Noll and Vo, variant 1a, over words of 64 bits). No defence
-/// against forgers.
-pub(super) struct Sum(u64);
-
-impl Sum {
-    pub fn new() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-
-    pub fn add(&mut self, word: u64) {
-        // The turn lets high bits reach low ones, which a product alone does not.
-        self.0 = (self.0 ^ word).wrapping_mul(0x0100_0000_01b3).rotate_left(23);
-    }
-
-    pub fn add_bytes(&mut self, bytes: &[u8]) {
-        let (words, rest) = bytes.as_chunks();
-        words.iter().for_each(|word| self.add(u64::from_le_bytes(*word)));
-        rest.iter().for_each(|byte| self.add(u64::from(*byte)));
-        self.add(bytes.len() as u64);
-    }
-
-    pub fn value(&self) -> u64 {
-        self.0
-    }
-
-    fn of_bytes(bytes: &[u8]) -> u64 {
-        let mut sum = Self::new();
-        sum.add_bytes(bytes);
-        sum.value()
-    }
 }
 
 #[cfg(test)]

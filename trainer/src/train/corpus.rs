@@ -5,9 +5,9 @@ use rayon::prelude::*;
 use tocco_models::{Task, resample_all};
 
 use super::Options;
-use super::checkpoint::Sum;
 use crate::audio;
 use crate::augment::Clip;
+use crate::hash::Sum;
 use crate::manifest::{Manifest, Row, Split};
 
 /// Longer recordings are heard up to here in training, in seconds.

@@ -65,6 +65,15 @@ impl Settings {
         }
     }
 
+    /// Each number of a frame to mean 0 and deviation 1, as the network hears it. `frames`: one after the other.
+    pub(crate) fn normalise(&self, frames: &mut [f32]) {
+        for frame in frames.chunks_exact_mut(self.mean.len()) {
+            for ((x, mean), deviation) in frame.iter_mut().zip(&self.mean).zip(&self.deviation) {
+                *x = (*x - mean) / deviation;
+            }
+        }
+    }
+
     /// One normalised frame of silence.
     pub(super) fn silence(&self) -> impl Iterator<Item = f32> {
         let floor = self.options.frontend.log_floor.ln();

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use tocco_models::{FrontendConfig, Model, Policy, Recognizer, Smoothing, Task};
 
-use super::checkpoint::Sum;
 use super::{Options, Training};
+use crate::hash::Sum;
 
 /// No answer is surer than this: the logarithm of 0 is no number.
 const SURE: f32 = 1e-6;

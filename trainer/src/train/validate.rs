@@ -7,12 +7,10 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 use tocco_models::{LogMel, NONE};
 
-use super::batches::normalise;
 use super::corpus::Corpus;
 use super::run::{Figures, Run, Settings};
 use crate::augment::Clip;
-use crate::metrics::Confusion;
-use crate::metrics::{self, Logits};
+use crate::metrics::{self, Confusion, Logits, mean_log_posterior};
 use crate::net::{Hearing, Net, values};
 
 /// Frames of a recording that are heard at most.
@@ -20,7 +18,7 @@ const LONGEST_FRAMES: usize = 800;
 /// Recordings in one pass.
 const TOGETHER: usize = 16;
 /// Windows of a recording that a network which hears windows answers to.
-const MOST_WINDOWS: usize = 12;
+const MOST_WINDOWS: usize = 4;
 /// Windows in one pass.
 const WINDOWS_TOGETHER: usize = 32;
 
@@ -184,60 +182,27 @@ fn features(clip: &Clip, settings: &Settings) -> Result<Vec<f32>> {
             frames.extend_from_slice(frame);
         }
     }
-    normalise(&mut frames, &settings.mean, &settings.deviation);
+    settings.normalise(&mut frames);
     Ok(frames)
-}
-
-/// Mean logarithm of the posterior over a recording's frames.
-fn mean_log_posterior(logits: &[f32], classes: usize) -> Vec<f64> {
-    let mut sum = vec![0.0_f64; classes];
-    for frame in logits.chunks_exact(classes) {
-        let log_total = log_sum_exp(frame, 1.0);
-        for (s, x) in sum.iter_mut().zip(frame) {
-            *s += f64::from(*x) - log_total;
-        }
-    }
-    let frames = (logits.len() / classes).max(1) as f64;
-    sum.iter_mut().for_each(|s| *s /= frames);
-    sum
-}
-
-fn log_sum_exp(logits: &[f32], temperature: f64) -> f64 {
-    let most = f64::from(logits.iter().copied().fold(f32::MIN, f32::max)) / temperature;
-    most + logits.iter().map(|x| (f64::from(*x) / temperature - most).exp()).sum::<f64>().ln()
 }
 
 fn score(heard: &[Heard], settings: &Settings) -> Score {
     let classes = settings.classes.len();
-    let mut table = vec![vec![0.0_f64; classes]; classes];
     let mut confusion = Confusion::new(&settings.classes);
     let mut loss = 0.0;
     for file in heard {
         let posterior = mean_log_posterior(&file.logits, classes);
         let answer = (0..classes).max_by(|a, b| posterior[*a].total_cmp(&posterior[*b])).unwrap_or(0);
-        table[file.class][answer] += 1.0;
         confusion.add(file.class, answer, 1);
         loss -= posterior[file.class];
     }
-    let (mut f1, mut recall, mut present, mut notes) = (0.0, 0.0, 0.0, 0.0_f64);
-    let mut recalls = vec![None; classes];
-    for (class, row) in table.iter().enumerate() {
-        let there: f64 = row.iter().sum();
-        if there == 0.0 {
-            continue;
-        }
-        let claimed: f64 = table.iter().map(|row| row[class]).sum();
-        present += 1.0;
-        f1 += 2.0 * row[class] / (there + claimed);
-        recalls[class] = Some(row[class] / there);
-        if settings.classes[class] != NONE {
-            notes += 1.0;
-            recall += row[class] / there;
-        }
-    }
+    let figures = confusion.figures();
+    let recalls: Vec<Option<f64>> = figures.classes.iter().map(|c| (c.support > 0).then_some(c.recall)).collect();
+    let of_notes: Vec<f64> =
+        settings.classes.iter().zip(&recalls).filter(|(class, _)| *class != NONE).filter_map(|(_, r)| *r).collect();
     Score {
-        macro_f1: f1 / f64::max(present, 1.0),
-        macro_recall: recall / notes.max(1.0),
+        macro_f1: figures.macro_f1,
+        macro_recall: of_notes.iter().sum::<f64>() / of_notes.len().max(1) as f64,
         recalls,
         loss: loss / heard.len().max(1) as f64,
         confusion,

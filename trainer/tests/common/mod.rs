@@ -74,6 +74,9 @@ pub fn sine(rate: u32, hz: f32, seconds: f32) -> Vec<f32> {
 
 pub const HIGH_HZ: f32 = 5000.0;
 pub const LOW_HZ: f32 = 200.0;
+/// Classes of [`data_set`].
+pub const HIGH: (&str, f32) = ("high", HIGH_HZ);
+pub const LOW: (&str, f32) = ("low", LOW_HZ);
 
 /// Writes a 16-bit WAV file, and the folders above it.
 pub fn write_wav(path: &Path, rate: u32, channels: &[&[f32]]) {
@@ -92,6 +95,25 @@ pub fn write_wav(path: &Path, rate: u32, channels: &[&[f32]]) {
         }
     }
     writer.finalize().unwrap();
+}
+
+/// Pitches of [`data_set`]: a split, and a factor on the class's frequency.
+pub const FIVE_PITCHES: [(&str, f32); 5] =
+    [("train", 1.0), ("train", 1.1), ("train", 1.2), ("val", 1.3), ("test", 1.4)];
+
+/// Sines of each class around its frequency, one for each of `pitches`, and their manifest.
+pub fn data_set(folder: &Path, classes: &[(&str, f32)], pitches: &[(&str, f32)]) -> PathBuf {
+    let mut manifest = String::from("path,labels,group,split,duration_s,sample_rate\n");
+    for (class, hz) in classes {
+        for (pitch, (split, factor)) in pitches.iter().enumerate() {
+            let file = format!("{class}{pitch}.wav");
+            write_wav(&folder.join(&file), RATE, &[&sine(RATE, hz * factor, 0.4)]);
+            manifest += &format!("{file},{class},{class}-{pitch},{split},0.4,{RATE}\n");
+        }
+    }
+    let path = folder.join("manifest.csv");
+    std::fs::write(&path, manifest).unwrap();
+    path
 }
 
 /// A valid MP3 of silence: `frames` frames of 26 ms whose side information says that nothing follows.

@@ -1,0 +1,58 @@
+//! What a network said of a recording, before any temperature.
+
+use tocco_models::Task;
+
+/// One recording's logits and what is there.
+#[derive(Debug, Clone)]
+pub struct Logits {
+    /// `[hops, classes]`, before any temperature.
+    pub values: Vec<f32>,
+    /// A class each.
+    pub truth: Vec<Option<bool>>,
+}
+
+impl Logits {
+    /// Mean negative log-likelihood of the recording's hops at a temperature.
+    #[must_use]
+    pub fn surprise(&self, task: Task, t: f64) -> f64 {
+        let classes = self.truth.len();
+        let hops = (self.values.len() / classes.max(1)).max(1) as f64;
+        let of_hop = |hop: &[f32]| match task {
+            Task::Technique => {
+                let right = self.truth.iter().position(|t| *t == Some(true));
+                right.map_or(0.0, |c| log_sum_exp(hop, t) - f64::from(hop[c]) / t)
+            }
+            Task::Instruments => {
+                let known = hop.iter().zip(&self.truth).filter_map(|(x, t)| Some((f64::from(*x), (*t)?)));
+                known
+                    .map(|(x, there)| {
+                        let x = x / t;
+                        (if there { -x } else { x }).max(0.0) + (-x.abs()).exp().ln_1p()
+                    })
+                    .sum()
+            }
+        };
+        self.values.chunks_exact(classes.max(1)).map(of_hop).sum::<f64>() / hops
+    }
+}
+
+/// Mean over the hops of the logarithm of the softmax `[classes]`; `logits` are `[hops, classes]`.
+#[must_use]
+pub fn mean_log_posterior(logits: &[f32], classes: usize) -> Vec<f64> {
+    let mut sum = vec![0.0_f64; classes];
+    for hop in logits.chunks_exact(classes) {
+        let total = log_sum_exp(hop, 1.0);
+        for (s, x) in sum.iter_mut().zip(hop) {
+            *s += f64::from(*x) - total;
+        }
+    }
+    let hops = (logits.len() / classes).max(1) as f64;
+    sum.iter_mut().for_each(|s| *s /= hops);
+    sum
+}
+
+/// Logarithm of the sum of the exponentials at a temperature.
+fn log_sum_exp(logits: &[f32], temperature: f64) -> f64 {
+    let most = f64::from(logits.iter().copied().fold(f32::MIN, f32::max)) / temperature;
+    most + logits.iter().map(|x| (f64::from(*x) / temperature - most).exp()).sum::<f64>().ln()
+}
