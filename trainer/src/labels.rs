@@ -9,6 +9,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use regex::Regex;
 use serde::Deserialize;
+use tocco_models::NONE;
 
 use crate::pitch::Pitch;
 
@@ -50,13 +51,15 @@ struct CollectionText {
 
 /// What some recordings are.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Entry {
     collection: String,
     instruments: Vec<String>,
     tags: Vec<String>,
     excitation: Option<String>,
     technique: Option<String>,
+    #[serde(default)]
+    technique_by_length: BTreeMap<String, String>,
     #[serde(default)]
     group: GroupRule,
 }
@@ -95,6 +98,9 @@ pub struct LabelSet {
     instruments: Vec<String>,
     #[serde(default)]
     classes: BTreeMap<String, Vec<String>>,
+    /// Excitations that are no playing.
+    #[serde(default)]
+    none: Vec<String>,
 }
 
 /// What one recording is.
@@ -241,6 +247,7 @@ impl Table {
             .with_context(|| format!("{path}: no entry of the table of labels says what it is ({key})"))?;
         ensure!(entries.next().is_none(), "{path}: two entries of the table of labels speak of it ({key})");
         let is_phrase = get("length") == Some("phrase");
+        let of_length = get("length").and_then(|length| entry.technique_by_length.get(length));
         let file = path.rsplit('/').next().unwrap_or(path);
         let file = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
         let stem = get("stem").unwrap_or(file);
@@ -261,7 +268,7 @@ impl Table {
             licence: collection.licence.clone(),
             instrument: class.to_owned(),
             excitation: entry.excitation.clone(),
-            technique: entry.technique.clone(),
+            technique: of_length.or(entry.technique.as_ref()).cloned(),
             is_phrase,
             group: format!("{}/{}/{what}", collection.name, get("player").unwrap_or(instrument)),
         })
@@ -287,6 +294,10 @@ impl Table {
             values.sort();
             ensure!(values.windows(2).all(|w| w[0] != w[1]), "label set «{name}»: a value stands in two classes");
             let said = |v: &str| self.entries.iter().any(|e| e.value(set.by) == Some(v));
+            let excites = |v: &str| self.entries.iter().any(|e| e.excitation.as_deref() == Some(v));
+            if let Some(value) = set.none.iter().find(|v| !excites(v)) {
+                bail!("label set «{name}»: no entry is excited by «{value}»");
+            }
             if let Some(value) = values.iter().find(|v| set.by != Property::Instrument && !said(v)) {
                 bail!("label set «{name}»: no entry says «{value}»");
             }
@@ -324,6 +335,9 @@ impl LabelSet {
             || !(self.instruments.is_empty() || self.instruments.contains(&recording.instrument))
         {
             return None;
+        }
+        if recording.excitation.as_ref().is_some_and(|e| self.none.contains(e)) {
+            return Some(NONE);
         }
         let value = match self.by {
             Property::Instrument => Some(recording.instrument.as_str()),

@@ -10,6 +10,8 @@ pub(super) const LEVEL_HOP: usize = 240;
 pub(super) const SOUNDS_DB: f32 = -40.0;
 /// ... and is over when it is this far under it. Between the two nobody can say.
 pub(super) const OVER_DB: f32 = -62.0;
+/// So far under its loudest moment a single note has been let go: what follows is the room's.
+const LET_GO_DB: f32 = -20.0;
 
 /// One recording at the model's rate.
 #[derive(Debug, Clone)]
@@ -69,6 +71,14 @@ impl Clip {
     /// Amplitude of its loudest sample.
     pub(crate) fn peak(&self) -> f32 {
         self.peak
+    }
+
+    /// The note in the recording of a single one: from where it first sounds to where it has fallen [`LET_GO_DB`] under
+    /// its loudest moment for good.
+    #[must_use]
+    pub fn note(&self) -> Range<usize> {
+        let last = self.levels.iter().rposition(|&l| l > LET_GO_DB).map_or(0, |hop| (hop + 1) * LEVEL_HOP);
+        self.onset..last.min(self.samples.len())
     }
 
     /// From the first to the last sample that can be heard.

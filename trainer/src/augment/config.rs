@@ -302,6 +302,13 @@ tables! {
         /// Near 0 one of the two is nearly alone, 1 makes every share equally likely.
         alpha: f32 = 0.4,
     }
+    /// A note let go before it has died away.
+    Release {
+        /// How often.
+        chance: f32 = 0.65,
+        /// How long after its start, in seconds; all ratios equally often.
+        after_s: Range = Range(0.18, 3.06),
+    }
     /// Everything that augmentation does, from the note to the frames.
     Config {
         /// Another pitch for each note.
@@ -312,6 +319,8 @@ tables! {
         time_stretch: TimeStretch = TimeStretch::default(),
         /// Notes earlier or later.
         time_shift: TimeShift = TimeShift::default(),
+        /// Notes let go early.
+        release: Release = Release::default(),
         /// Several players.
         section: Section = Section::default(),
         /// Notes that swell or die away.
@@ -418,7 +427,7 @@ impl Config {
     }
 
     /// The tables and their chances, in the order in which they are declared.
-    fn chances(&mut self) -> [(&'static str, &mut f32); 26] {
+    fn chances(&mut self) -> [(&'static str, &mut f32); 27] {
         macro_rules! all {
             ($($table:ident),*) => { [$((stringify!($table), &mut self.$table.chance)),*] };
         }
@@ -427,6 +436,7 @@ impl Config {
             detune,
             time_stretch,
             time_shift,
+            release,
             section,
             swell,
             tone_colour,

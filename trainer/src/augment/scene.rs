@@ -323,9 +323,10 @@ impl<'a> SceneMaker<'a> {
             rng.random_range(0..whole * 3 / 4)
         };
         let left = (whole - from.min(whole)) as f64 * variation.factor / variation.ratio;
-        let held = rate * 0.18 * f64::from(17.0_f32.powf(rng.random::<f32>()));
+        let release = &self.config.augmentation.release;
+        let held = if happens(release.chance, rng) { rate * f64::from(release.after_s.draw_ratio(rng)) } else { left };
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "lengths of notes")]
-        let length = (left.min(if rng.random_bool(0.35) { left } else { held }) as usize).clamp(1, room);
+        let length = (left.min(held) as usize).clamp(1, room);
         (Note::new(clip, from, length, &variation, self.config.rate as f32), length)
     }
 

@@ -18,6 +18,8 @@ fn the_same_tag_means_different_things() {
     assert_eq!(banjo.excitation.as_deref(), Some("plucked"));
     assert_eq!(flute.excitation.as_deref(), Some("blown"));
     assert_eq!(flute.technique.as_deref(), Some("sustained"));
+    let brief = recording("x/philharmonia/flute/flute_A4_025_forte_normal.mp3");
+    assert_eq!(brief.technique.as_deref(), Some("short"));
     let horn = recording("philharmonia/cor anglais/english-horn_A4_1_forte_normal.mp3");
     assert_eq!(horn.instrument, "cor-anglais");
     let unnamed = recording("philharmonia/bass clarinet/bass-clarinet_Cs2_phrase_mezzo-forte_.mp3");
@@ -70,6 +72,10 @@ fn label_sets_choose_and_name() {
     assert_eq!(label("instruments", noise), None);
     let gong = "philharmonia/percussion/Thai gong/Thai-gong__long_forte_undamped.mp3";
     assert_eq!(label("instruments", gong).as_deref(), Some("percussion"));
+    assert_eq!(label("every-instrument", noise).as_deref(), Some("none"));
+    assert_eq!(label("every-instrument", gong).as_deref(), Some("percussion"));
+    assert_eq!(label("techniques", gong).as_deref(), Some("none"));
+    assert_eq!(label("techniques", "made/speech/en-us_12.wav").as_deref(), Some("none"));
     let message = table.label_set("nonsense").unwrap_err().to_string();
     assert!(message.contains("nonsense") && message.contains("instruments"), "{message}");
 }
@@ -119,4 +125,6 @@ fn every_recording_is_matched_by_exactly_one_entry() {
     assert_eq!(of("double-bass") + of("philharmonia") + of("philharmonia-percussion") + of("other-rooms"), 5601);
     assert_eq!((of("double-bass:bowed"), of("double-bass:plucked"), of("double-bass:none")), (159, 129, 109));
     assert_eq!(counts.keys().filter(|k| k.starts_with("instruments:")).count(), 16);
+    assert_eq!(counts.keys().filter(|k| k.starts_with("every-instrument:")).count(), 19);
+    assert_eq!(counts.keys().filter(|k| k.starts_with("techniques:")).count(), 11);
 }

@@ -196,7 +196,7 @@ fn figures(class: &str, events: Counts, frames: Counts, mut reactions: Vec<f64>)
 }
 
 /// The smallest number that at least this share does not pass; `None` of nothing, or where it is infinite.
-fn within(sorted: &[f64], share: f64) -> Option<f64> {
+pub fn within(sorted: &[f64], share: f64) -> Option<f64> {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place in the list")]
     let place = (share * sorted.len() as f64).ceil() as usize;
     sorted.get(place.max(1) - 1).copied().filter(|r| r.is_finite())

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail, ensure};
 use rayon::prelude::*;
-use tocco_models::{Task, resample_all};
+use tocco_models::{NONE, Task, resample_all};
 
 use super::Options;
 use crate::audio;
@@ -98,6 +98,7 @@ fn clip(row: &Row, classes: &[String], options: &Options) -> Result<Clip> {
     for label in &row.labels {
         match classes.iter().position(|c| c == label) {
             Some(class) => sounding |= 1 << class,
+            None if label == NONE => {}
             None => bail!("{at}: the class «{label}» is none of the model's"),
         }
     }
