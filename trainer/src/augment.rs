@@ -10,6 +10,7 @@ mod codec;
 pub mod config;
 mod distortion;
 mod effects;
+mod file;
 mod filters;
 mod fourier;
 mod library;

@@ -211,3 +211,35 @@ fn what_can_not_be_an_encoder_is_refused_before_anything_is_heard() {
     }
     assert!(!case.folder.path().join("run").exists(), "nothing was begun");
 }
+
+#[test]
+fn options_that_a_head_has_no_use_for_are_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("run.toml");
+    let ask = |text: &str, rest: &str| {
+        std::fs::write(&config, text).unwrap();
+        let words = format!("train --encoder e.onnx --manifest m.csv --out run --config {} {rest}", config.display());
+        common::tocco(words.split_whitespace()).refusal()
+    };
+    for (rest, reason) in [
+        ("--schedule plateau", "--schedule does not go with --encoder: a head learns with --epochs"),
+        ("--augment a.toml", "--augment does not go with --encoder: an encoder hears the recordings as they are"),
+        ("--scene-s 2", "--scene-s does not go with --encoder"),
+        ("--mels 40", "--mels does not go with --encoder: what the encoder hears is said with --encoder-rate"),
+        ("--channels 8", "--channels does not go with --encoder: the network is the encoder"),
+        ("--patience 3", "--patience does not go with --encoder"),
+        ("--no-report", "--no-report does not go with --encoder: there is no page"),
+        ("--from other", "--from does not go with --encoder: a head on an encoder begins anew"),
+        ("--teacher t.onnx", "--teacher does not go with --encoder: it teaches whole networks"),
+    ] {
+        let words = ask("", rest);
+        assert!(words.contains(reason), "{rest}: {words}");
+    }
+    let words = ask("[loss]\nfocal = 2\n", "");
+    assert!(words.contains("--focal does not go with --encoder"), "{words}");
+    let words = ask("[augment.tilt]\nchance = 1\n", "");
+    assert!(words.contains("run.toml: [augment] does not go with --encoder"), "{words}");
+    // What it does use is not in the way: the manifest is what is missing.
+    let words = ask("[schedule]\nepochs = 3\n", "--head linear --lr 0.1 --seed 3 --task instruments");
+    assert!(words.contains("m.csv"), "{words}");
+}

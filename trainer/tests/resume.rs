@@ -97,6 +97,19 @@ fn so_does_one_that_begins_with_the_weights_of_another_run() {
 }
 
 #[test]
+fn so_does_one_whose_config_says_what_augmentation_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = common::data_set(folder.path(), &[common::HIGH, common::LOW], &common::FIVE_PITCHES);
+    let config = folder.path().join("asked.toml");
+    std::fs::write(&config, "[augment.pitch_shift]\nsemitones = [-1, 1]\n[augment.tilt]\nchance = 1\n").unwrap();
+    let options = format!("{STREAMING} --config {}", config.display()).replace("--epochs 20", "--epochs 10");
+    killed_in(folder.path(), &manifest, &options, 2);
+    let text = std::fs::read_to_string(folder.path().join("killed/config.toml")).unwrap();
+    let own: toml::Table = text.parse().unwrap();
+    assert_eq!(own["augment"]["tilt"]["chance"].as_float(), Some(1.0), "{text}");
+}
+
+#[test]
 fn so_does_one_with_a_teacher_which_must_stay_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let manifest = common::data_set(folder.path(), &[common::HIGH, common::LOW], &common::FIVE_PITCHES);

@@ -214,6 +214,34 @@ fn a_run_can_be_repeated_from_its_own_config() {
 }
 
 #[test]
+fn what_augmentation_does_can_stand_in_the_config_and_stands_in_that_of_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = data_set(folder.path());
+    let [first, second, third] = ["first", "second", "third"].map(|name| folder.path().join(name));
+    let (asked, other) = (folder.path().join("asked.toml"), folder.path().join("other.toml"));
+    let tables = "[augment]\ntone_db = 3\n[augment.pitch_shift]\nsemitones = [-1, 2]\n[augment.tilt]\nchance = 0.3\n";
+    std::fs::write(&asked, tables).unwrap();
+    std::fs::write(&other, "[detune]\nchance = 0.1\n").unwrap();
+    let train = |config: &Path, run: &Path, rest: &str| -> toml::Table {
+        let rest = format!("--epochs 1 --config {} {rest}", config.display());
+        let output = tocco(&small(&manifest, run, rest.trim()));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let own: toml::Table = std::fs::read_to_string(run.join("config.toml")).unwrap().parse().unwrap();
+        own["augment"].as_table().unwrap().clone()
+    };
+    let used = train(&asked, &first, "");
+    assert_eq!(used["pitch_shift"]["semitones"], toml::Value::from(vec![-1.0, 2.0]));
+    assert_eq!((used["tilt"]["chance"].as_float(), used["tone_colour"]["db"].as_float()), (Some(0.3), Some(3.0)));
+    assert_eq!(used["room"]["chance"].as_float(), Some(0.4), "what the tables leave out is as usual");
+    assert_eq!(train(&first.join("config.toml"), &second, ""), used);
+    let of = |run: &Path| tocco_models::Model::load(&run.join("model.onnx")).unwrap().card().reference.clone();
+    assert_eq!(of(&first), of(&second));
+    let used = train(&first.join("config.toml"), &third, &format!("--augment {} --room 0.2", other.display()));
+    assert_eq!((used["tilt"]["chance"].as_float(), used["detune"]["chance"].as_float()), (Some(0.0), Some(0.1)));
+    assert_eq!(used["room"]["chance"].as_float(), Some(0.2));
+}
+
+#[test]
 fn a_config_that_can_not_be_meant_is_refused_by_line_and_key() {
     let folder = tempfile::tempdir().unwrap();
     let manifest = data_set(folder.path());
@@ -229,16 +257,22 @@ fn a_config_that_can_not_be_meant_is_refused_by_line_and_key() {
         words
     };
     let words = ask("[schedule]\nepochs = 1\nweigth_decay = 0.1\n");
-    assert!(words.contains("line 3") && words.contains("did you mean «weight_decay»?"), "{words}");
+    assert!(words.contains("line 3") && words.contains("(did you mean «weight_decay»?)"), "{words}");
     let words = ask("[loss]\nepochs = 1\n");
     assert!(words.contains("line 2") && words.contains("«epochs» belongs into [schedule]"), "{words}");
-    assert!(ask("[scedule]\nepochs = 1\n").contains("no table [scedule]: did you mean «schedule»?"));
+    assert!(ask("[scedule]\nepochs = 1\n").contains("no table [scedule] (did you mean «schedule»?)"));
     let words = ask("[schedule]\n\nepochs = \"many\"\n");
     assert!(words.contains("line 3") && words.contains("«epochs» can't be «many»"), "{words}");
     let words = ask("[net]\nnet = \"stream-tnc\"\n");
     assert!(words.contains("«net» can't be «stream-tnc»") && words.contains("stream-tcn"), "{words}");
     assert!(ask("[net]\nown_heads = 3\n").contains("«own_heads» must be true or false"));
     assert!(ask("[net\n").contains("line 1"));
+    let words = ask("[augment]\nsemitones = 1\n[augment.tilt]\nchanse = 1\n");
+    assert!(words.contains("line 4") && words.contains("no key «tilt.chanse» (did you mean «chance»?)"), "{words}");
+    let words = ask("[augment.titl]\nchance = 1\n");
+    assert!(words.contains("line 1") && words.contains("no effect «titl» (did you mean «tilt»?)"), "{words}");
+    assert!(ask("[tilt]\nchance = 1\n").contains("belongs into [augment]: write [augment.tilt]"));
+    assert!(ask("[augment]\ntilt = 0.5\n").contains("stands in a table, [augment.tilt]"));
 }
 
 #[test]

@@ -3,10 +3,10 @@
 //! Every table has a `chance` from 0 (never) to 1 (always). Ranges are `[from, to]`. The usual values are those that
 //! the shipped models were trained with; what they leave out has chance 0.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use rand::Rng;
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
@@ -376,20 +376,6 @@ impl Config {
         config.chances().into_iter().for_each(|(_, chance)| *chance = 0.0);
         config.pitch_shift.far_chance = 0.0;
         config
-    }
-
-    /// Reads a TOML file; what it leaves out is as usual.
-    ///
-    /// # Errors
-    /// The file can't be read, holds an unknown key or a value outside of its range. The sentence names it.
-    pub fn read(path: &Path) -> Result<Self> {
-        let at = path.display();
-        let text =
-            std::fs::read_to_string(path).with_context(|| format!("{at}: the augmentation file can't be read"))?;
-        let config: Self =
-            toml::from_str(&text).map_err(|e| anyhow::anyhow!("{at}: the augmentation can't be understood: {e}"))?;
-        config.check().with_context(|| at.to_string())?;
-        Ok(config)
     }
 
     /// Whether every value makes sense.

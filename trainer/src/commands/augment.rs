@@ -49,7 +49,10 @@ pub struct Args {
 pub fn run(args: Args) -> Result<()> {
     ensure!((1..=10_000).contains(&args.copies), "--copies is {}: it must lie between 1 and 10000", args.copies);
     ensure!((8_000..=192_000).contains(&args.rate), "--rate is {}: it must lie between 8000 and 192000", args.rate);
-    let config = args.config.as_deref().map_or_else(|| Ok(Config::default()), Config::read)?;
+    let mut config = Config::default();
+    if let Some(path) = &args.config {
+        config = Config::read(path, &config)?;
+    }
     if config.mixup.chance > 0.0 || config.time_mask.chance > 0.0 {
         super::remark("mixup and masks belong to training: they are left out of the files (see «tocco mix»)");
     }

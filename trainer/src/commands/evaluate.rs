@@ -9,13 +9,13 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 use tocco_models::Policy;
 
+use super::engine::EngineArgs;
 use crate::collect::{self, GroupBy, LabelFrom};
-use crate::engine::Provider;
 use crate::evaluation::{
     Continuous, FalseTriggers, Report, Track, TunedOn, Wanted, false_triggers, follow, predict, tune,
 };
 use crate::export::check_output;
-use crate::listen::{Ear, Engine};
+use crate::listen::Ear;
 use crate::manifest::{Manifest, Row, Split};
 use crate::predictions::Predictions;
 
@@ -72,12 +72,8 @@ pub struct Args {
     /// Print the figures as JSON.
     #[arg(long)]
     json: bool,
-    /// What runs the network.
-    #[arg(long, value_enum, default_value = "tract")]
-    engine: Engine,
-    /// Where ONNX Runtime runs it.
-    #[arg(long, value_enum, default_value = "cpu")]
-    execution_provider: Provider,
+    #[command(flatten)]
+    engine: EngineArgs,
     /// Level from which the noise gate opens, in dBFS.
     #[arg(long, allow_hyphen_values = true, default_value_t = Policy::default().gate_dbfs)]
     gate_dbfs: f32,
@@ -108,7 +104,7 @@ pub fn run(args: Args) -> Result<()> {
         return tell(&args, &report, &predictions, Instant::now());
     };
     let start = Instant::now();
-    let ear = Ear::open(model, args.engine, args.execution_provider)?;
+    let ear = args.engine.open(model)?;
     if args.labels.is_some() || args.negatives.is_some() {
         return continuous(&args, &ear);
     }

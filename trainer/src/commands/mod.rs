@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 pub mod augment;
 pub mod compare;
 mod encoder;
+mod engine;
 pub mod ensemble;
 pub mod evaluate;
 pub mod export;

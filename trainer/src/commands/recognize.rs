@@ -8,9 +8,9 @@ use anyhow::{Result, bail};
 use serde::Serialize;
 use tocco_models::{Decision, Policy};
 
+use super::engine::EngineArgs;
 use super::policy::PolicyArgs;
-use crate::engine::Provider;
-use crate::listen::{Ear, Engine};
+use crate::listen::Ear;
 use crate::osc::Sender;
 use crate::timeline::{Segment, Timeline};
 use crate::{page, player};
@@ -40,12 +40,8 @@ pub struct Args {
     /// With --osc: as fast as possible instead of in the pace of the sound.
     #[arg(long, requires = "osc")]
     no_pace: bool,
-    /// What runs the network.
-    #[arg(long, value_enum, default_value = "tract")]
-    engine: Engine,
-    /// Where ONNX Runtime runs it.
-    #[arg(long, value_enum, default_value = "cpu")]
-    execution_provider: Provider,
+    #[command(flatten)]
+    engine: EngineArgs,
     #[command(flatten)]
     policy: PolicyArgs,
 }
@@ -91,7 +87,7 @@ pub fn run(args: Args) -> Result<()> {
     let [model] = args.model.as_slice() else {
         bail!("several models at once need --format html");
     };
-    let ear = Ear::open(model, args.engine, args.execution_provider)?;
+    let ear = args.engine.open(model)?;
     let mut out = std::io::stdout().lock();
     let mut csv = csv::Writer::from_writer(Vec::new());
     if args.format == Format::Csv {
@@ -153,7 +149,7 @@ fn html(args: &Args, policy: &Policy) -> Result<()> {
     if args.osc.is_some() {
         bail!("--format html sends nothing: leave --osc out");
     }
-    let open = |model: &PathBuf| Ear::open(model, args.engine, args.execution_provider);
+    let open = |model: &PathBuf| args.engine.open(model);
     let ears: Vec<Ear> = args.model.iter().map(open).collect::<Result<_>>()?;
     let page = player::page(&ears, file, policy, args.with_none)?;
     match &args.out {

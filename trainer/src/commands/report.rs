@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use tocco_models::Policy;
 
+use super::engine::EngineArgs;
 use crate::engine::Provider;
 use crate::evaluation::Wanted;
 use crate::listen::{Ear, Engine};
@@ -38,12 +39,8 @@ pub struct Args {
     /// How many mistakes are shown
     #[arg(long, default_value_t = MISTAKES)]
     mistakes: usize,
-    /// What runs the network
-    #[arg(long, value_enum, default_value = "tract")]
-    engine: Engine,
-    /// Where ONNX Runtime runs it
-    #[arg(long, value_enum, default_value = "cpu")]
-    execution_provider: Provider,
+    #[command(flatten)]
+    engine: EngineArgs,
     /// Level from which the noise gate opens, in dBFS
     #[arg(long, allow_hyphen_values = true, default_value_t = Policy::default().gate_dbfs)]
     gate_dbfs: f32,
@@ -66,7 +63,7 @@ pub fn run(args: Args) -> Result<()> {
     };
     let manifest = Manifest::read(&manifest)?;
     manifest.remarks().iter().for_each(super::remark);
-    let ear = Ear::open(&model, args.engine, args.execution_provider)?;
+    let ear = args.engine.open(&model)?;
     let page = Page {
         run: run.as_ref(),
         ear: &ear,

@@ -1,8 +1,10 @@
 //! `tocco train`.
 
+mod augment;
 mod check;
 mod config;
 mod from;
+mod head;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -14,11 +16,11 @@ use tocco_models::{FrontendConfig, Task};
 
 use super::encoder::{Common, EncoderArgs};
 use super::remark;
-use crate::augment::{Choice, Config, Polyphony, Range, Voices};
-use crate::encoder::{HeadKind, HeadTraining};
+use crate::augment::{Choice, Polyphony, Voices};
 use crate::export::{OrtCheck, export};
 use crate::manifest::Manifest;
 use crate::net::{GruShape, OnSummary, Shape, SummaryShape, TcnShape};
+use crate::toml_file::TomlFile;
 use crate::train::{Clip, DeviceKind, LossKind, NetKind, Options, Request, Schedule, Training, preset, resume, train};
 
 /// Options of `tocco train`.
@@ -82,7 +84,7 @@ pub struct Args {
     #[command(flatten)]
     scenes: SceneArgs,
     #[command(flatten)]
-    augment: AugmentArgs,
+    augment: augment::AugmentArgs,
     #[command(flatten)]
     learning: LearningArgs,
     #[command(flatten)]
@@ -141,24 +143,6 @@ struct SceneArgs {
     /// Which notes sound together: any, or each from another range of frequencies [default: random]
     #[arg(long, value_enum)]
     choice: Option<Choice>,
-}
-
-/// How far augmentation goes.
-#[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Augment")]
-struct AugmentArgs {
-    /// What augmentation does, as a TOML file; the options below go before it [default: as the shipped models]
-    #[arg(long, value_name = "FILE")]
-    augment: Option<PathBuf>,
-    /// Most semitones that a note is shifted in training [default: 4, for instruments 3]
-    #[arg(long)]
-    semitones: Option<f32>,
-    /// Most dB that a band of the tone colour is changed in training [default: 9, for instruments 7]
-    #[arg(long)]
-    tone_db: Option<f32>,
-    /// Chance of a room in training [default: 0.4, for instruments 0.35]
-    #[arg(long)]
-    room: Option<f32>,
 }
 
 /// What is minimised, and by which steps.
@@ -249,23 +233,21 @@ pub fn run(args: Args) -> Result<()> {
         refuse_others()?;
         resume(folder.context("--resume goes on with a run: name its folder")?, args.manifest.as_deref())?
     } else {
-        let (args, matches) = with_file(args.config.as_deref())?;
+        let Asked { args, matches, tables } = asked(args.config.as_deref())?;
         let (Some(manifest), Some(out)) = (&args.manifest, &args.out) else {
             bail!("--manifest and --out are needed, here or in the file of --config");
         };
         // Said before anything is read.
         let device = args.device.open()?;
         if args.encoder.is_asked() {
-            ensure!(args.from.is_none(), "--from does not go with --encoder: a head on an encoder begins anew");
-            ensure!(args.learning.teacher.is_none(), "--teacher does not go with --encoder: it teaches whole networks");
-            let training = training_of_head(&args)?;
+            let training = head::training(&args, &matches, tables.as_ref())?;
             let manifest = Manifest::read(manifest)?;
             manifest.remarks().iter().for_each(remark);
             let out = out.clone();
             return args.encoder.run(Common { manifest: &manifest, out: &out, device: &device, training });
         }
-        let options = options(&args, &matches)?;
-        let config = config::as_used(&command(), &matches, &config::usual(&options, args.augment.augment.is_some()))?;
+        let options = options(&args, &matches, tables.as_ref())?;
+        let config = config::as_used(&command(), &matches, &options)?;
         let (manifest, device, checkpoint_s) = (manifest.clone(), args.device, args.checkpoint_s);
         let (from, teacher) = (args.from.clone(), args.learning.teacher.clone());
         train(&Request { manifest, from, teacher, device, checkpoint_s, config, options }, out)?
@@ -293,15 +275,26 @@ fn given() -> Vec<OsString> {
     std::env::args_os().skip(2).collect()
 }
 
+/// What the command line and the file of `--config` ask for.
+struct Asked {
+    args: Args,
+    matches: ArgMatches,
+    /// The file, where its tables of augmentation count.
+    tables: Option<TomlFile>,
+}
+
 /// The command line, behind the file's options where there is one.
-fn with_file(file: Option<&Path>) -> Result<(Args, ArgMatches)> {
+fn asked(file: Option<&Path>) -> Result<Asked> {
     let mut words = vec![OsString::from("tocco train")];
-    if let Some(file) = file {
+    let file = file.map(TomlFile::read).transpose()?;
+    if let Some(file) = &file {
         words.extend(config::arguments(file, &command(), &given())?);
     }
     words.extend(given());
     let matches = command().try_get_matches_from(words)?;
-    Ok((Args::from_arg_matches(&matches)?, matches))
+    // An augmentation file on the command line goes before all that the file says of augmentation.
+    let tables = file.filter(|_| !config::is_given("--augment", &given()));
+    Ok(Asked { args: Args::from_arg_matches(&matches)?, matches, tables })
 }
 
 /// A training that goes on has its own options: others would be silently ignored.
@@ -316,47 +309,12 @@ fn refuse_others() -> Result<()> {
     Ok(())
 }
 
-/// The file's augmentation or the usual one, with what the command line says beside it.
-fn augmentation(args: &AugmentArgs, usual: Config) -> Result<Config> {
-    let mut config = args.augment.as_deref().map_or(Ok(usual), Config::read)?;
-    if let Some(semitones) = args.semitones {
-        config.pitch_shift.semitones = Range(-semitones, semitones);
-    }
-    if let Some(db) = args.tone_db {
-        config.tone_colour.db = db;
-    }
-    if let Some(chance) = args.room {
-        config.room.chance = chance;
-    }
-    Ok(config)
-}
-
-/// The training of a head on an encoder: quick, since the embeddings are there.
-fn training_of_head(args: &Args) -> Result<HeadTraining> {
-    let training = HeadTraining {
-        task: args.task.task(),
-        head: HeadKind::Linear,
-        epochs: args.learning.epochs.unwrap_or(30),
-        batch_size: args.learning.batch_size.unwrap_or(32),
-        lr: args.learning.lr.unwrap_or(2e-3),
-        weight_decay: args.learning.weight_decay,
-        seed: args.seed,
-        windows: 1,
-        decision_s: 0.1,
-    };
-    for (name, value) in [("--epochs", training.epochs), ("--batch-size", training.batch_size)] {
-        ensure!(value > 0, "{name} is 0: it must be at least 1");
-    }
-    ensure!(training.lr > 0.0 && training.lr <= 1.0, "--lr is {}: it must lie between 0 and 1", training.lr);
-    Ok(training)
-}
-
-fn options(args: &Args, matches: &ArgMatches) -> Result<Options> {
+fn options(args: &Args, matches: &ArgMatches, tables: Option<&TomlFile>) -> Result<Options> {
     let usual = match &args.from {
         Some(folder) => from::usual(args, matches, folder)?,
         None => of_kind(args, args.task.task())?,
     };
-    let (scenes, augment, learning) = (&args.scenes, &args.augment, &args.learning);
+    let (scenes, learning) = (&args.scenes, &args.learning);
     let sample_rate = args.frontend.sample_rate.unwrap_or(usual.sample_rate);
     let frontend = frontend(&args.frontend, usual.frontend, sample_rate);
     let options = Options {
@@ -382,7 +340,7 @@ fn options(args: &Args, matches: &ArgMatches) -> Result<Options> {
             choice: scenes.choice.unwrap_or(usual.voices.choice),
             ..usual.voices
         },
-        augmentation: augmentation(augment, usual.augmentation)?,
+        augmentation: args.augment.config(usual.augmentation, tables)?,
         training: Training {
             loss: learning.loss,
             focal: learning.focal,

@@ -254,13 +254,20 @@ fn what_makes_no_sense_is_refused_by_its_name() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("aug.toml");
         std::fs::write(&path, text).unwrap();
-        format!("{:#}", Config::read(&path).unwrap_err())
+        format!("{:#}", Config::read(&path, &Config::default()).unwrap_err())
     };
     assert!(refusal("[detune]\nchance = 2").contains("detune.chance is 2"));
     assert!(refusal("[gain]\npeak_dbfs = [0, -20]").contains("the first must not be above the second"));
     assert!(refusal("[room]\nrt60_s = [0.1, 9]").contains("room.rt60_s"));
     let unknown = refusal("[detune]\ncent = [1, 2]");
-    assert!(unknown.contains("`cent`") && unknown.contains("`cents`") && unknown.contains("aug.toml"), "{unknown}");
+    let meant = "aug.toml, line 2: augmentation has no key «detune.cent» (did you mean «cents»?)";
+    assert!(unknown.ends_with(meant), "{unknown}");
+    let unknown = refusal("[detune]\nchance = 1\n\n[pich_shift]\nchance = 1");
+    assert!(unknown.contains("line 4") && unknown.contains("(did you mean «pitch_shift»?)"), "{unknown}");
+    let wrong = refusal("[detune]\nchance = 1\ncents = 3");
+    assert!(wrong.contains("aug.toml, line 3: «detune.cents»"), "{wrong}");
+    let deeper = refusal("[noise.shares]\nwhit = 3");
+    assert!(deeper.contains("«noise.shares.whit» (did you mean «white»?)"), "{deeper}");
     if !Codec::BUILT_IN {
         assert!(refusal("[lossy_coding]\nchance = 0.5").contains("--features codecs"));
     }
@@ -270,7 +277,7 @@ fn what_makes_no_sense_is_refused_by_its_name() {
 #[test]
 fn the_recipe_turns_everything_on_that_needs_no_recordings() {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes/augment.toml");
-    let config = Config::read(&path).unwrap();
+    let config = Config::read(&path, &Config::default()).unwrap();
     let sound = after(&config, &buzz(220.0), 3);
     assert!(sound.iter().all(|s| s.is_finite()));
     let text = toml::Table::try_from(&config).unwrap();

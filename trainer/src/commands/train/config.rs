@@ -1,53 +1,54 @@
 //! `--config run.toml`: the options of `tocco train` as a file. Each key is an option's name with `_` for `-`, and
 //! stands in the table that `--help` lists the option under: `--batch-size` under «Schedule» is `batch_size` in
-//! `[schedule]`. An option on the command line goes before the file's.
+//! `[schedule]`. An option on the command line goes before the file's. Under `[augment]` stand the tables of an
+//! augmentation file too: `[augment.pitch_shift]`.
 
 use std::any::TypeId;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueEnum};
 use tocco_models::Task;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeValue;
 
 use super::TaskName;
+use crate::augment::Config;
+use crate::nearest::did_you_mean;
 use crate::net::Shape;
+use crate::toml_file::{Entry, TomlFile};
 use crate::train::{Options, kind_of};
 
 /// Options that say which file or run is meant: they stand in none.
 const NEVER: [&str; 4] = ["config", "help", "resume", "version"];
-/// Names that are less alike than this are no slip of the keyboard.
-const ALIKE: f64 = 0.75;
+/// The table that holds those of augmentation too.
+const AUGMENT: &str = "augment";
 
-/// The file as arguments for `command`, without the options that `given` names already. Paths in it are relative to
-/// its folder.
+/// The file as arguments for `command`, without the options that `given` names already and without the tables of
+/// augmentation. Paths in it are relative to its folder.
 ///
 /// # Errors
-/// The file can't be read, or holds what is no option of `command`: the sentence names file, line and key.
-pub(super) fn arguments(path: &Path, command: &Command, given: &[OsString]) -> Result<Vec<OsString>> {
-    let at = path.display();
-    let text = std::fs::read_to_string(path).with_context(|| format!("{at}: the file can't be read"))?;
-    let line = |position: usize| 1 + text.get(..position).map_or(0, |before| before.matches('\n').count());
-    let whole = DeTable::parse(&text)
-        .map_err(|e| anyhow::anyhow!("{at}, line {}: {}", e.span().map_or(1, |s| line(s.start)), e.message()))?;
+/// The file holds what is no option of `command`: the sentence names file, line and key.
+pub(super) fn arguments(file: &TomlFile, command: &Command, given: &[OsString]) -> Result<Vec<OsString>> {
+    let whole = file.table()?;
     let mut found = Vec::new();
     for (key, value) in whole.get_ref() {
         match value.get_ref() {
             DeValue::Table(table) => {
-                found.extend(table.iter().map(|(inner, value)| (Some(key.get_ref().as_ref()), inner, value)));
+                let within = Some(key.get_ref().as_ref());
+                let options = table.iter().filter(|entry| within != Some(AUGMENT) || !is_table(entry));
+                found.extend(options.map(|(inner, value)| (within, inner, value)));
             }
             _ => found.push((None, key, value)),
         }
     }
-    let folder = path.parent().unwrap_or(Path::new(""));
     let mut arguments = Vec::new();
     for (table, key, value) in found {
-        let here = format!("{at}, line {}", line(key.span().start));
+        let here = file.at(key.span().start);
         let arg = option(command, table, key.get_ref()).with_context(|| here.clone())?;
-        let argument = argument(arg, value.get_ref(), folder).with_context(|| here.clone())?;
-        if let Some(argument) = argument.filter(|_| !is_given(arg, given)) {
+        let argument = argument(arg, value.get_ref(), file.folder()).with_context(|| here.clone())?;
+        if let Some(argument) = argument.filter(|_| !is_given(&flag(arg), given)) {
             check(command, key.get_ref(), &argument).with_context(|| here.clone())?;
             arguments.push(argument);
         }
@@ -55,10 +56,37 @@ pub(super) fn arguments(path: &Path, command: &Command, given: &[OsString]) -> R
     Ok(arguments)
 }
 
+/// Whether the file holds tables of augmentation.
+///
+/// # Errors
+/// The file is no TOML.
+pub(super) fn augments(file: &TomlFile) -> Result<bool> {
+    let whole = file.table()?;
+    let augment = whole.get_ref().get(AUGMENT).map(toml::Spanned::get_ref);
+    Ok(matches!(augment, Some(DeValue::Table(table)) if table.iter().any(|entry| is_table(&entry))))
+}
+
+/// `config` with what the file's tables of augmentation say.
+///
+/// # Errors
+/// As [`Config::read`].
+pub(super) fn augmentation(file: &TomlFile, config: &Config) -> Result<Config> {
+    let whole = file.table()?;
+    let Some(DeValue::Table(table)) = whole.get_ref().get(AUGMENT).map(toml::Spanned::get_ref) else {
+        return Ok(config.clone());
+    };
+    config.with_tables(file, &table.iter().filter(is_table).collect::<Vec<_>>())
+}
+
+fn is_table((_, value): &Entry<'_>) -> bool {
+    matches!(value.get_ref(), DeValue::Table(_))
+}
+
 /// The option that a key means.
 fn option<'a>(command: &'a Command, table: Option<&str>, key: &str) -> Result<&'a Arg> {
     let all = || command.get_arguments().filter(|a| a.get_long().is_some_and(|long| !NEVER.contains(&long)));
     if let Some(table) = table.filter(|t| !all().any(|a| self::table(a).as_deref() == Some(t))) {
+        ensure!(!Config::has_effect(table), "the table [{table}] belongs into [{AUGMENT}]: write [{AUGMENT}.{table}]");
         bail!("there is no table [{table}]{}", meant(table, all().filter_map(self::table)));
     }
     if let Some(arg) = all().find(|a| name(a) == key) {
@@ -71,19 +99,20 @@ fn option<'a>(command: &'a Command, table: Option<&str>, key: &str) -> Result<&'
             None => bail!("the key «{key}» belongs before the first table"),
         }
     }
+    if table == Some(AUGMENT) && Config::has_effect(key) {
+        bail!("«{key}» is no value: what belongs to it stands in a table, [{AUGMENT}.{key}]");
+    }
     bail!("there is no key «{key}»{}", meant(key, all().map(name)))
 }
 
-/// The word that was probably meant.
 fn meant(word: &str, words: impl Iterator<Item = String>) -> String {
-    let alike = words.map(|w| (strsim::jaro_winkler(word, &w), w)).filter(|(alike, _)| *alike >= ALIKE);
-    alike.max_by(|a, b| a.0.total_cmp(&b.0)).map_or_else(String::new, |(_, w)| format!(": did you mean «{w}»?"))
+    did_you_mean(word, words.collect::<Vec<_>>().iter().map(String::as_str))
 }
 
 /// `--name=value`, or `--name`, or nothing where a switch is off.
 fn argument(arg: &Arg, value: &DeValue<'_>, folder: &Path) -> Result<Option<OsString>> {
     let key = name(arg);
-    let mut argument = OsString::from(format!("--{}", arg.get_long().unwrap_or_default()));
+    let mut argument = OsString::from(flag(arg));
     if matches!(arg.get_action(), ArgAction::SetTrue) {
         return match value {
             DeValue::Boolean(on) => Ok(on.then_some(argument)),
@@ -130,12 +159,16 @@ fn check(command: &Command, key: &str, argument: &OsStr) -> Result<()> {
     bail!("«{key}» can't be «{value}»: {reason}")
 }
 
-fn is_given(arg: &Arg, given: &[OsString]) -> bool {
-    let flag = format!("--{}", arg.get_long().unwrap_or_default());
+/// Whether an option stands on the command line: `--name`, or `--name=value`.
+pub(super) fn is_given(flag: &str, given: &[OsString]) -> bool {
     given
         .iter()
         .filter_map(|g| g.to_str())
-        .any(|g| g.strip_prefix(&flag).is_some_and(|r| r.is_empty() || r.starts_with('=')))
+        .any(|g| g.strip_prefix(flag).is_some_and(|r| r.is_empty() || r.starts_with('=')))
+}
+
+fn flag(arg: &Arg) -> String {
+    format!("--{}", arg.get_long().unwrap_or_default())
 }
 
 /// The key of an option.
@@ -148,14 +181,20 @@ fn table(arg: &Arg) -> Option<String> {
     arg.get_help_heading().map(str::to_lowercase)
 }
 
-/// A file that asks for what `matches` asks for; what they leave open is as `usual` says (key and value).
+/// A file that asks for what `matches` and `options` ask for; what the former leave open is as in the latter. All that
+/// is known of augmentation stands in its tables.
 ///
 /// # Errors
 /// A path has no absolute form, or is not valid Unicode.
-pub(super) fn as_used(command: &Command, matches: &ArgMatches, usual: &[(&str, toml::Value)]) -> Result<String> {
+pub(super) fn as_used(command: &Command, matches: &ArgMatches, options: &Options) -> Result<String> {
+    let usual = usual(options);
     let mut file = toml::Table::new();
+    file.insert(AUGMENT.to_owned(), options.augmentation.tables()?.into());
     for arg in command.get_arguments().filter(|a| a.get_long().is_some_and(|long| !NEVER.contains(&long))) {
         let key = name(arg);
+        if table(arg).as_deref() == Some(AUGMENT) {
+            continue;
+        }
         let said = matches.value_source(arg.get_id().as_str()) != Some(ValueSource::DefaultValue);
         let usual = usual.iter().find(|(k, _)| *k == key).map(|(_, value)| value.clone());
         let words: Option<Vec<&OsStr>> = matches.get_raw(arg.get_id().as_str()).map(Iterator::collect);
@@ -194,12 +233,12 @@ fn as_value(arg: &Arg, words: &[&OsStr]) -> Result<toml::Value> {
     }
 }
 
-/// What the options are where nobody said, by their keys in a file. `has_file`: augmentation has one of its own.
-pub(super) fn usual(options: &Options, has_file: bool) -> Vec<(&'static str, toml::Value)> {
+/// What the options are where nobody said, by their keys in a file.
+fn usual(options: &Options) -> Vec<(&'static str, toml::Value)> {
     let whole = |n: usize| toml::Value::try_from(n).unwrap_or(toml::Value::Integer(i64::MAX));
     // By way of their shortest text: 0.1 must not become 0.10000000149.
     let real = |x: f32| x.to_string().parse::<f64>().unwrap_or(f64::from(x)).into();
-    let (frontend, augmentation) = (&options.frontend, &options.augmentation);
+    let frontend = &options.frontend;
     let loss = options.training.loss_for(options.task);
     let task = if options.task == Task::Technique { TaskName::Technique } else { TaskName::Instruments };
     let mut usual = vec![
@@ -223,12 +262,6 @@ pub(super) fn usual(options: &Options, has_file: bool) -> Vec<(&'static str, tom
     ];
     if let Some(kind) = kind_of(&options.shape) {
         usual.push(("net", name_of(&kind)));
-    }
-    // A file of its own says more than these, and they would go before it.
-    if !has_file {
-        usual.push(("semitones", real(augmentation.pitch_shift.semitones.1)));
-        usual.push(("tone_db", real(augmentation.tone_colour.db)));
-        usual.push(("room", real(augmentation.room.chance)));
     }
     if let Shape::StreamTcn(shape) = &options.shape {
         usual.push(("channels", whole(shape.channels)));
