@@ -6,6 +6,7 @@
 //! over its hops. The class of a recording is the most probable one; where any number of classes may sound, every one
 //! whose probability reaches its threshold is heard as well.
 
+mod notes;
 mod report;
 mod tracks;
 mod tune;
@@ -17,6 +18,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 use tocco_models::{Card, NONE, Policy, Smoothing, Task};
 
+pub use notes::{NoteFigures, Notes, notes};
 pub use report::{AtThresholds, Intervals, Report, TunedOn};
 pub use tracks::{Continuous, FalseTriggers, Track, false_triggers, follow};
 pub use tune::{Tuned, tune};

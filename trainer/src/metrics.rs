@@ -15,7 +15,7 @@ mod ranking;
 pub use bootstrap::{Bootstrap, Interval};
 pub use calibration::{Bin, Calibration, Reliability, TEMPERATURES, temperature};
 pub use confusion::{ClassFigures, Confusion, Figures};
-pub use events::{Event, EventFigures, Heard, Hop, Judge, STABLE_S};
+pub use events::{Event, EventFigures, Heard, Hop, Judge, STABLE_S, within};
 pub use logits::{Logits, mean_log_posterior};
 pub use multilabel::{SetFigures, best_thresholds, set_figures};
 pub use ranking::{ClassRanking, Ranking, average_precision, mean_average_precision, ranking, roc_auc};

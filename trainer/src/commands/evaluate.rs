@@ -12,7 +12,8 @@ use tocco_models::Policy;
 use super::engine::EngineArgs;
 use crate::collect::{self, GroupBy, LabelFrom};
 use crate::evaluation::{
-    Continuous, FalseTriggers, Report, Track, TunedOn, Wanted, false_triggers, follow, predict, tune,
+    Continuous, FalseTriggers, NoteFigures, Report, Track, TunedOn, Wanted, false_triggers, follow, notes, predict,
+    tune,
 };
 use crate::export::check_output;
 use crate::listen::Ear;
@@ -63,6 +64,9 @@ pub struct Args {
     /// Count false triggers on a folder of recordings that hold none of the model's classes.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["manifest", "data"])]
     negatives: Option<PathBuf>,
+    /// Measure how soon notes are recognised, with the decisions of the plugin: each recording must be a single note.
+    #[arg(long, conflicts_with_all = ["tune", "labels", "negatives", "predictions"])]
+    notes: bool,
     /// Draws for the 95 % intervals: of whole groups of the manifest, so that the takes of one note go together.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(100..=100_000))]
     resamples: u32,
@@ -77,6 +81,16 @@ pub struct Args {
     /// Level from which the noise gate opens, in dBFS.
     #[arg(long, allow_hyphen_values = true, default_value_t = Policy::default().gate_dbfs)]
     gate_dbfs: f32,
+}
+
+/// What `--json` prints of single notes.
+#[derive(Serialize)]
+struct NotesReport {
+    model: String,
+    source: String,
+    classes: Vec<NoteFigures>,
+    /// Recordings that could not be used.
+    skipped: usize,
 }
 
 /// What `--json` prints of continuous recordings.
@@ -107,6 +121,9 @@ pub fn run(args: Args) -> Result<()> {
     let ear = args.engine.open(model)?;
     if args.labels.is_some() || args.negatives.is_some() {
         return continuous(&args, &ear);
+    }
+    if args.notes {
+        return soon(&args, &ear);
     }
     let Chosen { rows, validation, source, skipped } = choose(&args)?;
     let wanted = wanted(&ear, &rows)?;
@@ -155,10 +172,41 @@ fn tell(args: &Args, report: &Report, predictions: &Predictions, start: Instant)
     Ok(())
 }
 
-/// Continuous recordings with the policy as the plugin has it.
-fn continuous(args: &Args, ear: &Ear) -> Result<()> {
+/// The plugin's usual policy, with the gate that was asked for.
+fn policy(args: &Args) -> Result<Policy> {
     let policy = Policy { gate_dbfs: args.gate_dbfs, ..Policy::default() };
     policy.check()?;
+    Ok(policy)
+}
+
+/// How soon single notes are recognised.
+fn soon(args: &Args, ear: &Ear) -> Result<()> {
+    let chosen = choose(args)?;
+    let heard = notes(ear, &chosen.rows, &policy(args)?)?;
+    let report = NotesReport {
+        model: ear.model.card().name.clone(),
+        source: chosen.source,
+        skipped: chosen.skipped + heard.skipped,
+        classes: heard.classes,
+    };
+    if let Some(folder) = &args.out {
+        std::fs::create_dir_all(folder).with_context(|| format!("{}: the folder can't be made", folder.display()))?;
+        tocco_models::write_beside(&folder.join("notes.json"), &serde_json::to_vec_pretty(&report)?)?;
+    }
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        serde_json::to_writer_pretty(&mut out, &report)?;
+        writeln!(out)?;
+        return Ok(());
+    }
+    writeln!(out, "{} on {}: when single notes are recognised", report.model, report.source)?;
+    report.classes.iter().try_for_each(|figures| writeln!(out, "  {}", figures.text()))?;
+    Ok(())
+}
+
+/// Continuous recordings with the policy as the plugin has it.
+fn continuous(args: &Args, ear: &Ear) -> Result<()> {
+    let policy = policy(args)?;
     let tolerance_s = args.onset_tolerance_ms / 1000.0;
     ensure!(
         (0.0..=10.0).contains(&tolerance_s),

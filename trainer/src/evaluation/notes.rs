@@ -38,6 +38,15 @@ pub struct NoteFigures {
     pub release_p90_s: Option<f64>,
 }
 
+/// What was heard.
+#[derive(Debug)]
+pub struct Notes {
+    /// Class by class, those that occur.
+    pub classes: Vec<NoteFigures>,
+    /// Recordings that could not be used.
+    pub skipped: usize,
+}
+
 /// One note's times, in seconds; infinite where the decision never came.
 struct Times {
     class: usize,
@@ -49,7 +58,7 @@ struct Times {
 ///
 /// # Errors
 /// None of the recordings can be used.
-pub fn notes(ear: &Ear, rows: &[Row], policy: &Policy) -> Result<(Vec<NoteFigures>, usize)> {
+pub fn notes(ear: &Ear, rows: &[Row], policy: &Policy) -> Result<Notes> {
     let classes = &ear.model.card().classes;
     let chosen: Vec<&Row> = rows.iter().filter(|r| r.labels.len() == 1 && r.labels[0] != NONE).collect();
     let (times, skipped) = each(&chosen, |row| times(ear, row, policy))?;
@@ -70,7 +79,26 @@ pub fn notes(ear: &Ear, rows: &[Row], policy: &Policy) -> Result<(Vec<NoteFigure
             release_p90_s: within(&end, 0.9),
         }
     };
-    Ok(((0..classes.len()).map(of).filter(|f| f.notes > 0).collect(), skipped))
+    Ok(Notes { classes: (0..classes.len()).map(of).filter(|f| f.notes > 0).collect(), skipped })
+}
+
+impl NoteFigures {
+    /// One line for a terminal.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let ms = |s: Option<f64>| s.map_or_else(|| "never".into(), |s| format!("{:.0} ms", 1000.0 * s));
+        format!(
+            "{:22} {:>5} notes  right for good {} after the onset (median), {} (9 of 10), {} never; first right {} after \
+             the end (median), {} (9 of 10)",
+            self.class,
+            self.notes,
+            ms(self.onset_median_s),
+            ms(self.onset_p90_s),
+            self.never,
+            ms(self.release_median_s),
+            ms(self.release_p90_s)
+        )
+    }
 }
 
 fn times(ear: &Ear, row: &Row, policy: &Policy) -> Result<Times> {
