@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use pulp::{Simd, WithSimd};
 use realfft::num_complex::Complex32;
 use realfft::{RealFftPlanner, RealToComplex};
 
 use crate::card::FrontendConfig;
 use crate::error::{Error, Result};
 use crate::resampler::Resampler;
+use crate::wide::{dot, wide};
 
 /// One mel band: the bins it covers and their weights.
 #[derive(Debug, Clone)]
@@ -74,6 +76,7 @@ impl LogMel {
     }
 
     /// Takes one sample; at the end of each hop, the new frame of [`FrontendConfig::frame_size`] numbers.
+    #[inline]
     pub fn push(&mut self, sample: f32) -> Option<&[f32]> {
         let window = self.config.window;
         self.history[window + self.filled] = sample;
@@ -82,26 +85,26 @@ impl LogMel {
             return None;
         }
         self.filled = 0;
-        self.history.copy_within(self.config.hop.., 0);
         self.analyse();
         Some(&self.frame)
     }
 
+    /// Kept out of [`Self::push`], so that a sample within a hop costs no call.
+    #[inline(never)]
     fn analyse(&mut self) {
+        self.history.copy_within(self.config.hop.., 0);
         let newest = &self.history[..self.config.window];
         for (window, frame) in self.windows.iter().zip(self.frame.chunks_exact_mut(self.config.mels)) {
-            self.windowed.fill(0.0);
-            for ((w, h), s) in self.windowed.iter_mut().zip(window).zip(&newest[newest.len() - window.len()..]) {
+            let (windowed, padding) = self.windowed.split_at_mut(window.len());
+            padding.fill(0.0);
+            for ((w, h), s) in windowed.iter_mut().zip(window).zip(&newest[newest.len() - window.len()..]) {
                 *w = h * s;
             }
             // The lengths are the plan's own, so the transform can't refuse them.
             let _ = self.fft.process_with_scratch(&mut self.windowed, &mut self.spectrum, &mut self.scratch);
-            for (p, x) in self.power.iter_mut().zip(&self.spectrum) {
-                *p = x.norm_sqr();
-            }
-            for (out, band) in frame.iter_mut().zip(&self.bands) {
-                let bins = &self.power[band.first_bin..band.first_bin + band.weights.len()];
-                *out = (dot(bins, &band.weights) + self.config.log_floor).ln();
+            wide(Mel { spectrum: &self.spectrum, power: &mut self.power, bands: &self.bands, out: &mut *frame });
+            for out in frame {
+                *out = (*out + self.config.log_floor).ln();
             }
         }
     }
@@ -113,18 +116,27 @@ impl LogMel {
     }
 }
 
-/// A sum of products in eight lanes, which the processor computes at once.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut lanes = [0.0_f32; 8];
-    let (a, a_rest) = a.as_chunks::<8>();
-    let (b, b_rest) = b.as_chunks::<8>();
-    for (a, b) in a.iter().zip(b) {
-        for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
-            *lane += a * b;
+/// The power in each band of a spectrum.
+struct Mel<'a> {
+    spectrum: &'a [Complex32],
+    /// Of each bin; overwritten.
+    power: &'a mut [f32],
+    bands: &'a [Band],
+    out: &'a mut [f32],
+}
+
+impl WithSimd for Mel<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        for (power, bin) in self.power.iter_mut().zip(self.spectrum) {
+            *power = bin.norm_sqr();
+        }
+        for (out, band) in self.out.iter_mut().zip(self.bands) {
+            *out = dot(simd, &self.power[band.first_bin..][..band.weights.len()], &band.weights);
         }
     }
-    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
-    lanes.iter().sum::<f32>() + rest
 }
 
 /// Resampler and log-mel together: exactly what a [`crate::Recognizer`] hears.
@@ -193,7 +205,9 @@ fn mel_bands(rate: u32, config: &FrontendConfig) -> Result<Vec<Band>> {
                 let falling = (right - hz) / (right - centre);
                 rising.min(falling).max(0.0) * 2.0 / (right - left)
             };
-            let inside: Vec<usize> = (0..=config.fft_size / 2).filter(|&bin| weight(bin) > 0.0).collect();
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bins of a spectrum")]
+            let (from, to) = ((left / bin_hz) as usize, (right / bin_hz) as usize);
+            let inside: Vec<usize> = (from..=to.min(config.fft_size / 2)).filter(|&bin| weight(bin) > 0.0).collect();
             let (Some(&first_bin), Some(&last)) = (inside.first(), inside.last()) else {
                 return Err(Error::BadCard(format!(
                     "mel band {band} ({left:.0} to {right:.0} Hz) lies between two bins of a transform of {} samples: \

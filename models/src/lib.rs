@@ -31,6 +31,7 @@ mod resampler;
 #[cfg(test)]
 #[allow(missing_docs, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 mod test_models;
+mod wide;
 
 pub use card::{
     CARD_FORMAT, CARD_KEY, Card, DataSource, FrontendConfig, MAX_CLASSES, MOST_REFERENCE_STEPS, NONE, NetworkKind,

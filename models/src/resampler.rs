@@ -7,6 +7,9 @@ use rubato::{Async, FixedAsync, Resampler as _, SincInterpolationParameters, Sin
 
 use crate::error::{Error, Result};
 
+mod polyphase;
+use polyphase::Polyphase;
+
 /// Taps of the low-pass filter at an input rate of 48 kHz or less: 1.3 ms of delay.
 const TAPS: usize = 128;
 /// Chunks a second: sound waits at most 1.3 ms for its chunk to fill.
@@ -48,7 +51,62 @@ pub struct Resampler {
     input: Vec<f32>,
     output: Vec<f32>,
     /// Absent where both rates are equal.
-    sinc: Option<Async<f32>>,
+    filter: Option<Filter>,
+}
+
+enum Filter {
+    /// For rates like 44.1, 48 and 96 kHz.
+    Exact(Polyphase),
+    /// For any other.
+    Interpolated(Box<Async<f32>>),
+}
+
+impl Filter {
+    fn new(from: f64, to: f64, chunk: usize) -> Result<Self> {
+        let longer = (from / 48_000.0).max(1.0);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 1024")]
+        let taps = (TAPS as f64 * longer) as usize;
+        if let Some(exact) = Polyphase::new(from, to, taps, chunk) {
+            return Ok(Self::Exact(exact));
+        }
+        let mut parameters = SincInterpolationParameters::new(taps, WindowFunction::BlackmanHarris2);
+        parameters.interpolation = SincInterpolationType::Linear;
+        parameters.oversampling_factor = 256;
+        Async::new_sinc(to / from, 1.0, &parameters, chunk, 1, FixedAsync::Input)
+            .map(|sinc| Self::Interpolated(Box::new(sinc)))
+            .map_err(|_| Error::SampleRate(from))
+    }
+
+    /// The most samples that a chunk makes.
+    fn most_made(&self) -> usize {
+        match self {
+            Self::Exact(exact) => exact.most_made(),
+            Self::Interpolated(sinc) => sinc.output_frames_max(),
+        }
+    }
+
+    /// Output samples that a sound takes through the filter.
+    fn delay(&self) -> usize {
+        match self {
+            Self::Exact(exact) => exact.delay(),
+            Self::Interpolated(sinc) => sinc.output_delay(),
+        }
+    }
+
+    /// One chunk through the filter; the number of samples made.
+    fn process(&mut self, input: &[f32], output: &mut [f32]) -> usize {
+        match self {
+            Self::Exact(exact) => exact.process(input, output),
+            Self::Interpolated(sinc) => convert(sinc, input, output),
+        }
+    }
+
+    fn reset(&mut self) {
+        match self {
+            Self::Exact(exact) => exact.reset(),
+            Self::Interpolated(sinc) => sinc.reset(),
+        }
+    }
 }
 
 impl std::fmt::Debug for Resampler {
@@ -71,18 +129,12 @@ impl Resampler {
         }
         if (from - to).abs() < 1e-6 {
             let copy = vec![0.0; 256];
-            return Ok(Self { from, to, pushed: 0, filled: 0, input: copy, output: Vec::new(), sinc: None });
+            return Ok(Self { from, to, pushed: 0, filled: 0, input: copy, output: Vec::new(), filter: None });
         }
         let chunk = (from / CHUNKS_PER_SECOND).round() as usize;
-        let longer = (from / 48_000.0).max(1.0);
-        let mut parameters =
-            SincInterpolationParameters::new((TAPS as f64 * longer) as usize, WindowFunction::BlackmanHarris2);
-        parameters.interpolation = SincInterpolationType::Linear;
-        parameters.oversampling_factor = 256;
-        let sinc = Async::new_sinc(to / from, 1.0, &parameters, chunk, 1, FixedAsync::Input)
-            .map_err(|_| Error::SampleRate(from))?;
-        let output = vec![0.0; sinc.output_frames_max()];
-        Ok(Self { from, to, pushed: 0, filled: 0, input: vec![0.0; chunk], output, sinc: Some(sinc) })
+        let filter = Filter::new(from, to, chunk)?;
+        let output = vec![0.0; filter.most_made()];
+        Ok(Self { from, to, pushed: 0, filled: 0, input: vec![0.0; chunk], output, filter: Some(filter) })
     }
 
     /// Feeds a block of any length and hands on every sample that comes out.
@@ -98,7 +150,7 @@ impl Resampler {
                 *to = sane(from);
             }
             block = later;
-            let Some(sinc) = &mut self.sinc else {
+            let Some(filter) = &mut self.filter else {
                 on_chunk(Known { samples: &self.input[..take], first: self.pushed + 1, step: 1 });
                 self.pushed += take as u64;
                 continue;
@@ -107,7 +159,7 @@ impl Resampler {
             self.filled += take;
             if self.filled == self.input.len() {
                 self.filled = 0;
-                let made = convert(sinc, &self.input, &mut self.output);
+                let made = filter.process(&self.input, &mut self.output);
                 on_chunk(Known { samples: &self.output[..made], first: self.pushed, step: 0 });
             }
         }
@@ -128,13 +180,13 @@ impl Resampler {
     /// How long a sound takes through the filter, in seconds (the wait for a chunk not counted).
     #[must_use]
     pub fn delay_s(&self) -> f64 {
-        self.sinc.as_ref().map_or(0.0, |sinc| sinc.output_delay() as f64 / self.to)
+        self.filter.as_ref().map_or(0.0, |filter| filter.delay() as f64 / self.to)
     }
 
     /// The longest that a sample waits for its chunk to fill, in seconds.
     #[must_use]
     pub fn chunk_s(&self) -> f64 {
-        if self.sinc.is_some() { self.input.len() as f64 / self.from } else { 0.0 }
+        if self.filter.is_some() { self.input.len() as f64 / self.from } else { 0.0 }
     }
 
     /// Input rate over output rate.
@@ -146,13 +198,13 @@ impl Resampler {
     pub fn reset(&mut self) {
         self.pushed = 0;
         self.filled = 0;
-        if let Some(sinc) = &mut self.sinc {
-            sinc.reset();
+        if let Some(filter) = &mut self.filter {
+            filter.reset();
         }
     }
 }
 
-/// One chunk through the filter; the number of samples made.
+/// One chunk through rubato's filter; the number of samples made.
 fn convert(sinc: &mut Async<f32>, input: &[f32], output: &mut [f32]) -> usize {
     let length = output.len();
     let (Ok(from), Ok(mut to)) =
@@ -190,16 +242,15 @@ fn resample_with(resampler: &mut Resampler, samples: &[f32]) -> Vec<f32> {
     let wanted = (samples.len() as f64 * to / from).round() as usize;
     let mut late = (resampler.delay_s() * to).round() as usize;
     let mut out = Vec::with_capacity(wanted);
-    let mut keep = |sample: f32| {
-        if late > 0 {
-            late -= 1;
-        } else if out.len() < wanted {
-            out.push(sample);
-        }
+    let mut keep = |known: Known<'_>| {
+        let early = late.min(known.samples.len());
+        late -= early;
+        let rest = &known.samples[early..];
+        out.extend_from_slice(&rest[..rest.len().min(wanted - out.len())]);
     };
-    resampler.push(samples, &mut keep);
+    resampler.push_known(samples, &mut keep);
     let flush = ((resampler.delay_s() + 2.0 * resampler.chunk_s()) * from).ceil() as usize + 64;
-    resampler.push(&vec![0.0; flush], &mut keep);
+    resampler.push_known(&vec![0.0; flush], &mut keep);
     out.resize(wanted, 0.0);
     out
 }

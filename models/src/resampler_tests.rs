@@ -41,3 +41,49 @@ fn absurd_rates_are_refused() {
         assert!(Resampler::new(rate, 24_000.0).is_err(), "{rate}");
     }
 }
+
+#[test]
+fn a_tone_comes_out_as_it_went_in() {
+    // 96.1 kHz has no exact filter.
+    for from in [22_050.0, 44_100.0, 48_000.0, 88_200.0, 96_100.0] {
+        let to = 24_000.0;
+        let mut resampler = Resampler::new(from, to).unwrap();
+        let late_s = resampler.delay_s();
+        let mut out = Vec::new();
+        resampler.push(&sine(from, 5_000.0, 0.2), |sample| out.push(f64::from(sample)));
+        // The amplitude and phase of the tone by projection, and what is left beside it.
+        let turn = |i: usize| std::f64::consts::TAU * 5_000.0 * (i as f64 / to - late_s);
+        let middle = 480..4_320;
+        let share = |wave: fn(f64) -> f64| middle.clone().map(|i| out[i] * wave(turn(i))).sum::<f64>() / 1_920.0;
+        let (sine, cosine) = (share(f64::sin), share(f64::cos));
+        assert!((sine.hypot(cosine) - 0.3).abs() < 1e-4, "from {from} Hz: {sine} {cosine}");
+        let beside = middle.map(|i| (out[i] - sine * turn(i).sin() - cosine * turn(i).cos()).abs()).fold(0.0, f64::max);
+        assert!(beside < 2e-5, "from {from} Hz: {beside}");
+        // A sample and a half at most off the delay that is told.
+        assert!(cosine.atan2(sine).abs() < 1.5 * turn(1) - 1.5 * turn(0), "from {from} Hz: {sine} {cosine}");
+    }
+}
+
+#[test]
+fn blocks_of_any_length_give_the_same_samples_at_the_same_time() {
+    let sound = sine(44_100.0, 440.0, 0.1);
+    for from in [44_100.0, 44_101.0, 48_000.0] {
+        let cut = |block: usize| {
+            let mut resampler = Resampler::new(from, 24_000.0).unwrap();
+            resampler.push(&sound[..1_000], |_| ());
+            resampler.reset();
+            let mut out = Vec::new();
+            for block in sound.chunks(block) {
+                resampler.push_known(block, |known| {
+                    out.extend((0..known.samples.len()).map(|i| (known.samples[i].to_bits(), known.at(i))));
+                });
+            }
+            out
+        };
+        let whole = cut(sound.len());
+        assert!(whole.len() > 2_000);
+        for block in [1, 7, 59, 64, 1_000] {
+            assert!(cut(block) == whole, "from {from} Hz in blocks of {block}");
+        }
+    }
+}

@@ -12,8 +12,10 @@ use symphonia::core::formats::probe::Hint;
 use symphonia::core::formats::{FormatOptions, FormatReader, TrackType};
 use symphonia::core::io::MediaSourceStream;
 use symphonia::core::meta::MetadataOptions;
+use symphonia::core::packet::Packet;
 
 mod cut;
+mod mp3;
 
 /// Shorter sounds are of no use: a decision needs a few analysis windows. In seconds.
 pub const SHORTEST_S: f64 = 0.1;
@@ -140,11 +142,39 @@ pub fn write_wav(path: &Path, samples: &[f32], rate: u32) -> anyhow::Result<()> 
     Ok(tocco_models::write_beside(path, bytes.get_ref())?)
 }
 
+/// What a packet's samples are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Spec {
+    channels: usize,
+    /// Samples a second.
+    rate: u32,
+}
+
+enum Decoder {
+    Mp3(Box<mp3::Decoder>),
+    Other(Box<dyn AudioDecoder>),
+}
+
+impl Decoder {
+    /// The samples of one packet, channels in turn, in place of what `interleaved` held.
+    fn decode(&mut self, packet: &Packet, interleaved: &mut Vec<f32>) -> std::result::Result<Spec, Fault> {
+        match self {
+            Self::Mp3(mp3) => mp3.decode(packet, interleaved),
+            Self::Other(other) => {
+                let sound = other.decode(packet)?;
+                interleaved.resize(sound.samples_interleaved(), 0.0);
+                sound.copy_to_slice_interleaved(interleaved);
+                Ok(Spec { channels: sound.spec().channels().count(), rate: sound.spec().rate() })
+            }
+        }
+    }
+}
+
 /// Streams a recording as mono blocks.
 pub struct Reader {
     path: PathBuf,
     format: Box<dyn FormatReader>,
-    decoder: Box<dyn AudioDecoder>,
+    decoder: Decoder,
     track: u32,
     rate: u32,
     /// Frames that the container promises, where its word can be trusted.
@@ -186,9 +216,13 @@ impl Reader {
             .as_ref()
             .and_then(|p| p.audio())
             .ok_or_else(|| not_audio("its audio track says nothing about its coding".into()))?;
-        let decoder = symphonia::default::get_codecs()
-            .make_audio_decoder(parameters, &AudioDecoderOptions::default())
-            .map_err(|e| not_audio(plain(&e)))?;
+        let decoder = match mp3::Decoder::new(&*format, track) {
+            Some(mp3) => Decoder::Mp3(Box::new(mp3)),
+            None => symphonia::default::get_codecs()
+                .make_audio_decoder(parameters, &AudioDecoderOptions::default())
+                .map(Decoder::Other)
+                .map_err(|e| not_audio(plain(&e)))?,
+        };
         let rate = parameters.sample_rate.unwrap_or(0);
         // An MP3 without a header of its own length is guessed at by its bit rate: no promise.
         let promised = track.num_frames.filter(|_| !cut::is_mp3(path));
@@ -238,8 +272,8 @@ impl Reader {
                 }
                 Err(e) => return Err(self.damaged(plain(&e))),
             };
-            let sound = match self.decoder.decode(&packet) {
-                Ok(sound) => sound,
+            let Spec { channels, rate } = match self.decoder.decode(&packet, &mut self.interleaved) {
+                Ok(spec) => spec,
                 Err(Fault::DecodeError(_) | Fault::IoError(_)) => {
                     self.broken_packets += 1;
                     continue;
@@ -249,16 +283,16 @@ impl Reader {
                     return Err(self.damaged(reason));
                 }
             };
-            let channels = sound.spec().channels().count();
-            if sound.frames() == 0 || channels == 0 {
+            if self.interleaved.is_empty() || channels == 0 {
                 continue;
             }
             if self.decoded == 0 {
-                self.rate = sound.spec().rate();
+                self.rate = rate;
             }
-            self.interleaved.resize(sound.samples_interleaved(), 0.0);
-            sound.copy_to_slice_interleaved(&mut self.interleaved);
-            self.decoded += sound.frames() as u64;
+            self.decoded += (self.interleaved.len() / channels) as u64;
+            if channels == 1 {
+                return Ok(Some(&self.interleaved));
+            }
             self.mono.clear();
             let share = 1.0 / channels as f32;
             self.mono.extend(self.interleaved.chunks_exact(channels).map(|frame| frame.iter().sum::<f32>() * share));

@@ -143,3 +143,22 @@ fn compressed_formats_are_read() {
         assert!(sentence.contains("damaged") || sentence.contains("not a recording"), "{sentence}");
     }
 }
+
+/// Where nothing in the file tells its length, nobody may guess it from the bit rate: here it falls after a second.
+#[test]
+fn an_mp3_that_does_not_tell_its_length_is_heard_to_its_end() {
+    let root = tempfile::tempdir().unwrap();
+    let (wav, mp3) = (root.path().join("sound.wav"), root.path().join("sound.mp3"));
+    let mut seed = 1_u32;
+    let noise = std::iter::repeat_with(|| {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        f32::from(u8::try_from(seed >> 24).unwrap()) / 256.0 - 0.5
+    });
+    let sound: Vec<f32> = noise.take(44_100).chain(sine(44_100, 440.0, 3.0)).collect();
+    write_wav(&wav, 44_100, &[&sound]);
+    if !encode(&wav, &mp3, &["-c:a", "libmp3lame", "-q:a", "2", "-write_xing", "0", "-id3v2_version", "0"]) {
+        return skipped("there is no ffmpeg that writes MP3");
+    }
+    let heard = decode(&mp3).unwrap();
+    assert!(heard.duration_s() >= 4.0 && heard.duration_s() < 4.1, "{} s", heard.duration_s());
+}

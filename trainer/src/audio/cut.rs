@@ -47,7 +47,7 @@ fn has_extension(path: &Path, any: &[&str]) -> bool {
 
 /// Walks from frame header to frame header; the last frame must be whole. What follows the last frame (tags) is no
 /// cut, and a stream that does not start with a frame after its ID3v2 tag is not judged.
-fn mp3_ends_inside(file: &mut (impl Read + Seek), length: u64) -> std::io::Result<bool> {
+fn mp3_ends_inside(file: &mut BufReader<impl Read + Seek>, length: u64) -> std::io::Result<bool> {
     let mut start = [0_u8; 10];
     if length < 10 {
         return Ok(false);
@@ -59,10 +59,13 @@ fn mp3_ends_inside(file: &mut (impl Read + Seek), length: u64) -> std::io::Resul
         at = 10 + size;
     }
     let mut frames = 0_u32;
+    let mut read = 10_u64;
     while at + 4 <= length {
         let mut header = [0_u8; 4];
-        file.seek(SeekFrom::Start(at))?;
+        // Unlike a plain seek, this keeps what was read ahead: a few frames.
+        file.seek_relative(at.cast_signed() - read.cast_signed())?;
         file.read_exact(&mut header)?;
+        read = at + 4;
         let Some(size) = mp3_frame_bytes(u32::from_be_bytes(header)) else {
             return Ok(false);
         };
@@ -134,7 +137,7 @@ mod tests {
     }
 
     fn mp3_is_cut(bytes: &[u8]) -> bool {
-        mp3_ends_inside(&mut Cursor::new(bytes), bytes.len() as u64).unwrap()
+        mp3_ends_inside(&mut BufReader::new(Cursor::new(bytes)), bytes.len() as u64).unwrap()
     }
 
     #[test]
