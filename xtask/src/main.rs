@@ -1,7 +1,8 @@
-//! `cargo xtask setup | demo | test | bench | bundle`: everything around the build.
+//! `cargo xtask setup | demo | test | bench | models | bundle`: everything around the build.
 
 mod bundle;
 mod cargo;
+mod models;
 mod setup;
 
 use anyhow::{Context, Result, bail};
@@ -17,6 +18,8 @@ Usage: cargo xtask <command>
   test                everything that CI runs: set up, build, bundle, all tests
   bench [--quick]     cost of a hop and of `process`, instances in real time, load time, memory and
                       size of what musicians get: the details by criterion, then one table
+  models              remake the shipped models from the recordings in ../shared/data (or in
+                      $TOCCO_RECORDINGS), and measure them; goes on where it was cut off
   bundle [--release]  build the plugin into target/bundled: CLAP, VST3 and standalone";
 
 fn main() -> Result<()> {
@@ -36,6 +39,7 @@ fn main() -> Result<()> {
         ("test", []) => test(&workspace),
         ("bench", []) => bench(&workspace, false),
         ("bench", ["--quick"]) => bench(&workspace, true),
+        ("models", []) => models::make(&workspace),
         ("bundle", []) => bundle::build_and_bundle(&workspace, &[]),
         ("bundle", ["--release"]) => bundle::build_and_bundle(&workspace, &["--release"]),
         ("" | "help" | "--help" | "-h", []) => {

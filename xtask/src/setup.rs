@@ -14,6 +14,8 @@ pub enum Need {
     Build,
     /// For the tests too.
     Everything,
+    /// To make and measure the shipped models.
+    Models,
 }
 
 /// Debian's names of what the build needs: ALSA, JACK, OpenGL and X11 headers.
@@ -37,6 +39,9 @@ const BUILD: [&str; 14] = [
 /// What the tests need beyond: a display without a screen, Pure Data, Python, encoders.
 const TESTS: [&str; 8] =
     ["ffmpeg", "imagemagick", "liblo-tools", "libgl1-mesa-dri", "puredata-core", "python3", "python3-venv", "xvfb"];
+
+/// What makes speech, noise and music that no model should take for its classes.
+const MODELS: [&str; 4] = ["espeak-ng", "ffmpeg", "fluid-soundfont-gm", "fluidsynth"];
 
 /// The browsers that the tests of pages can use, by the names of their programs.
 const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
@@ -73,8 +78,12 @@ pub fn system_packages(need: Need) -> Result<()> {
         }
         return Ok(());
     }
-    let mut wanted: Vec<&str> =
-        if need == Need::Build { BUILD.to_vec() } else { BUILD.iter().chain(&TESTS).copied().collect() };
+    let more = match need {
+        Need::Build => &[][..],
+        Need::Everything => &TESTS,
+        Need::Models => &MODELS,
+    };
+    let mut wanted: Vec<&str> = BUILD.iter().chain(more).copied().collect();
     if need == Need::Everything && !has_browser() {
         wanted.push("chromium");
     }

@@ -1,0 +1,136 @@
+//! `cargo xtask models`: remakes the shipped models from the recordings, and measures them.
+//!
+//! Everything lies in `target/models` until the end; what is there already is not made again, and a training that was
+//! cut off goes on, so that the command can be started again whenever it ended too early.
+
+mod figures;
+mod negatives;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::cargo::{Workspace, checked};
+use crate::setup;
+
+/// One shipped model.
+struct Recipe {
+    /// Name of its files.
+    name: &'static str,
+    /// What its card calls it.
+    title: &'static str,
+    /// The choice of recordings in trainer/recipes/labels.toml.
+    label_set: &'static str,
+}
+
+const RECIPES: [Recipe; 2] = [
+    Recipe { name: "techniques", title: "Techniques", label_set: "techniques" },
+    Recipe { name: "instruments", title: "Instruments", label_set: "every-instrument" },
+];
+
+/// Decides, with the groups' names, in which split each recording stands.
+const SEED: &str = "1";
+
+/// What all steps need.
+struct Bench<'a> {
+    workspace: &'a Workspace,
+    /// The command `tocco`.
+    tocco: PathBuf,
+    /// Where everything is made.
+    folder: PathBuf,
+    /// The collections.
+    recordings: PathBuf,
+}
+
+/// Makes and measures both models.
+///
+/// # Errors
+/// Where the recordings are missing, or a step fails: its command is named.
+pub fn make(workspace: &Workspace) -> Result<()> {
+    setup::system_packages(setup::Need::Models)?;
+    let recordings = std::env::var_os("TOCCO_RECORDINGS").map_or_else(|| "../shared/data".into(), PathBuf::from);
+    ensure!(
+        recordings.join("philharmonia").is_dir(),
+        "{}: the recordings that the models are trained on are not there; TOCCO_RECORDINGS names another folder",
+        recordings.display()
+    );
+    // As the tests are built, so that nothing is compiled twice.
+    checked(workspace.cargo().args(["build", "--workspace", "--lib", "--bins", "--tests"]))?;
+    let tocco = workspace.profile_folder("debug").join(format!("tocco{}", std::env::consts::EXE_SUFFIX));
+    let bench = Bench { workspace, tocco, folder: workspace.target().join("models"), recordings };
+    negatives::train(&bench.folder.join("made"))?;
+    for recipe in &RECIPES {
+        bench.train(recipe)?;
+        bench.tune(recipe)?;
+    }
+    negatives::held_out(&bench.folder.join("negatives"))?;
+    for recipe in &RECIPES {
+        figures::measure(&bench, recipe)?;
+    }
+    for recipe in &RECIPES {
+        for ending in ["onnx", "txt", "html"] {
+            let file = format!("{}.{ending}", recipe.name);
+            let library = workspace.root().join("models/library").join(&file);
+            std::fs::copy(bench.folder.join(&file), &library)
+                .with_context(|| format!("{}: it can't be written", library.display()))?;
+        }
+    }
+    println!("models/library holds the new models and their figures: look at the changes before they are committed");
+    Ok(())
+}
+
+impl Bench<'_> {
+    fn tocco(&self, arguments: &[&str]) -> Result<()> {
+        checked(self.workspace.command(&self.tocco).args(arguments))
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.join(name).display().to_string()
+    }
+
+    fn manifest(&self, recipe: &Recipe) -> String {
+        self.path(&format!("{}.csv", recipe.name))
+    }
+
+    /// Splits the recordings and trains, or goes on with a training that was cut off.
+    fn train(&self, recipe: &Recipe) -> Result<()> {
+        let (run, manifest) = (self.path(recipe.name), self.manifest(recipe));
+        if Path::new(&run).join("model.onnx").is_file() {
+            println!("{run}: trained already");
+            return Ok(());
+        }
+        if Path::new(&run).join("config.toml").is_file() {
+            return self.tocco(&["train", "--resume", &run]);
+        }
+        let (recordings, made) = (self.recordings.display().to_string(), self.path("made"));
+        let chosen = ["--label-set", recipe.label_set, "--seed", SEED, "--out", &manifest];
+        self.tocco(&[&["prepare", &recordings, &made], &chosen[..]].concat())?;
+        let config = format!("trainer/recipes/{}.toml", recipe.name);
+        self.tocco(&["train", "--config", &config, "--manifest", &manifest, "--out", &run])
+    }
+
+    /// Temperature and thresholds from the validation split.
+    fn tune(&self, recipe: &Recipe) -> Result<()> {
+        let (run, named) = (self.path(recipe.name), self.path(&format!("{}-untuned.onnx", recipe.name)));
+        let tuned = self.path(&format!("{}.onnx", recipe.name));
+        self.tocco(&["export", "--run", &run, "--name", recipe.title, "--out", &named])?;
+        let manifest = self.manifest(recipe);
+        let tune_on = if recipe.name == "instruments" { self.mixtures("val")? } else { manifest };
+        self.tocco(&["evaluate", "--model", &named, "--manifest", &tune_on, "--split", "val", "--tune", "--write-card", &tuned])
+    }
+
+    /// Mixtures of two to six notes of one split, and their manifest.
+    fn mixtures(&self, split: &str) -> Result<String> {
+        let folder = self.path(&format!("mixtures-{split}"));
+        let manifest = format!("{folder}/manifest.csv");
+        if !Path::new(&manifest).is_file() {
+            // As trainer/recipes/divisions.toml has it.
+            let seed = if split == "val" { "2" } else { "3" };
+            let notes = self.path("instruments.csv");
+            let how = ["--count", "1000", "--polyphony", "2..6", "--gain-db", "-12..0", "--rate", "24000"];
+            let what = ["mix", "--manifest", &notes, "--split", split, "--seed", seed, "--out", &folder];
+            self.tocco(&[&what, &how[..]].concat())?;
+        }
+        Ok(manifest)
+    }
+}

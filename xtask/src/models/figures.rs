@@ -1,0 +1,97 @@
+//! The figures of a shipped model: one text file of what `tocco` printed, each part below the command that made it,
+//! and the page of its training.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+
+use super::{Bench, Recipe};
+
+/// What recordings are heard through, one at a time: a name and the table that does it.
+const DEGRADED: [(&str, &str); 7] = [
+    ("40 dB softer", "[gain]\nchance = 1\npeak_dbfs = [-46, -46]"),
+    ("at full scale", "[gain]\nchance = 1\npeak_dbfs = [0, 0]"),
+    ("in a small room", "[room]\nchance = 1\nrt60_s = [0.4, 0.4]\nwet_db = [-12, -12]"),
+    ("by a laptop's microphone", "[microphone]\nchance = 1\nkinds = [\"laptop\"]"),
+    ("with hum 20 dB below", "[noise]\nchance = 1\nunder_db = [20, 20]\nshares = { coloured = 0, hum = 1, clicks = 0 }"),
+    ("with pink noise 20 dB below", "[noise]\nchance = 1\nunder_db = [20, 20]\nshares = { coloured = 0, hum = 0, clicks = 0, pink = 1 }"),
+    ("at 48 kHz", ""),
+];
+/// Everything that augmentation does by itself, switched off.
+const USUALLY_ON: [&str; 10] =
+    ["pitch_shift", "release", "section", "swell", "tone_colour", "room", "gain", "noise", "floor", "band_mask"];
+
+/// Writes `NAME.txt` and `NAME.html`.
+pub fn measure(bench: &Bench<'_>, recipe: &Recipe) -> Result<()> {
+    let model = bench.path(&format!("{}.onnx", recipe.name));
+    let manifest = bench.manifest(recipe);
+    let mut text = String::new();
+    bench.tell(&mut text, "The model", &["inspect", &model])?;
+    bench.tell(&mut text, "Held-out recordings", &["evaluate", "--model", &model, "--manifest", &manifest])?;
+    if recipe.name == "instruments" {
+        let mixtures = bench.mixtures("test")?;
+        let title = "Mixtures of two to six held-out notes";
+        bench.tell(&mut text, title, &["evaluate", "--model", &model, "--manifest", &mixtures])?;
+    } else {
+        let notes = single_notes(bench, &manifest)?;
+        bench.tell(&mut text, "Single notes", &["evaluate", "--notes", "--model", &model, "--manifest", &notes])?;
+    }
+    for kind in ["speech", "noise", "silence", "unknown"] {
+        let folder = bench.path(&format!("negatives/{kind}"));
+        let title = format!("False triggers: {kind}");
+        bench.tell(&mut text, &title, &["evaluate", "--model", &model, "--negatives", &folder])?;
+    }
+    for (what, table) in DEGRADED {
+        let copies = degraded(bench, recipe, what, table)?;
+        let title = format!("Held-out recordings {what}");
+        bench.tell(&mut text, &title, &["evaluate", "--model", &model, "--manifest", &copies])?;
+    }
+    std::fs::write(bench.folder.join(format!("{}.txt", recipe.name)), text)?;
+    let page = bench.path(&format!("{}.html", recipe.name));
+    bench.tocco(&["report", "--run", &bench.path(recipe.name), "--no-audio", "--out", &page])
+}
+
+/// The manifest without phrases, which are grouped by file.
+fn single_notes(bench: &Bench<'_>, manifest: &str) -> Result<String> {
+    let all = std::fs::read_to_string(manifest).with_context(|| manifest.to_owned())?;
+    let notes: String = all.lines().filter(|line| !line.contains("/file:")).fold(String::new(), |text, line| text + line + "\n");
+    let path = bench.path("single-notes.csv");
+    std::fs::write(&path, notes)?;
+    Ok(path)
+}
+
+/// Copies of the held-out recordings, all in one way worse.
+fn degraded(bench: &Bench<'_>, recipe: &Recipe, what: &str, table: &str) -> Result<String> {
+    let folder = bench.path(&format!("{}-{}", recipe.name, what.replace([' ', '\''], "-")));
+    let manifest = format!("{folder}/manifest.csv");
+    if Path::new(&manifest).is_file() {
+        return Ok(manifest);
+    }
+    let mut config = String::new();
+    for effect in USUALLY_ON.iter().filter(|effect| !table.starts_with(&format!("[{effect}]"))) {
+        writeln!(config, "[{effect}]\nchance = 0")?;
+    }
+    config += table;
+    let file = format!("{folder}.toml");
+    std::fs::write(&file, config)?;
+    let rate = if what.contains("48 kHz") { "48000" } else { "44100" };
+    let source = bench.manifest(recipe);
+    let what = ["augment", "--manifest", &source, "--split", "test", "--without-originals", "--config", &file];
+    bench.tocco(&[&what[..], &["--rate", rate, "--out", &folder]].concat())?;
+    Ok(manifest)
+}
+
+impl Bench<'_> {
+    /// Runs `tocco` and puts what it prints into the text.
+    fn tell(&self, text: &mut String, title: &str, arguments: &[&str]) -> Result<()> {
+        println!("{title} ...");
+        let output = self.workspace.command(&self.tocco).args(arguments).output().with_context(|| title.to_owned())?;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "tocco {}: {errors}", arguments.join(" "));
+        let root = format!("{}/", self.workspace.root().display());
+        let said = String::from_utf8_lossy(&output.stdout).replace(&root, "");
+        writeln!(text, "## {title}\n\n    tocco {}\n\n{said}", arguments.join(" ").replace(&root, ""))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,117 @@
+//! Sound in which none of the classes is played: speech by espeak-ng, noise by ffmpeg, instruments that no model
+//! learnt by fluidsynth. What the models learn from and what they are measured with have no voice in common.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::cargo::checked;
+
+/// What people say around a stage.
+const SENTENCES: [&str; 6] = [
+    "Could you turn the monitor down a little, please?",
+    "We start again at bar forty two, from the upbeat.",
+    "The train leaves at a quarter past nine from platform seven.",
+    "Nobody had expected so many people on a Tuesday evening.",
+    "Is this microphone on? One, two, three, four.",
+    "Wait until the lights go out, then count to eight.",
+];
+/// Languages and voices to learn from.
+const LEARNT: ([&str; 8], [&str; 4]) =
+    (["en-us", "de", "fr-fr", "es", "it", "pl", "pt-br", "ru"], ["m1", "f2", "m3", "f4"]);
+/// Languages and voices to be measured with.
+const HELD_OUT: ([&str; 5], [&str; 3]) = (["en-gb-scotland", "nl", "sv", "cs", "hu"], ["m5", "f3", "m7"]);
+/// Colours of noise, as ffmpeg calls them.
+const COLOURS: [&str; 5] = ["white", "pink", "brown", "blue", "violet"];
+/// Seconds of each noise.
+const NOISE_S: usize = 72;
+/// Instruments of General MIDI that stand in no training data, by their programs from 0.
+const UNKNOWN: [(&str, u8); 3] = [("violin", 40), ("piano", 0), ("voice", 52)];
+
+/// Speech to learn from: `speech/VOICE_0.wav`.
+pub fn train(folder: &Path) -> Result<()> {
+    let speech = folder.join("speech");
+    std::fs::create_dir_all(&speech).with_context(|| speech.display().to_string())?;
+    let voices = LEARNT.0.iter().flat_map(|language| LEARNT.1.iter().map(move |voice| (language, voice)));
+    for (i, (language, voice)) in voices.enumerate() {
+        let text = format!("{} {}", SENTENCES[i % 6], SENTENCES[(i + 1) % 6]);
+        speak(&speech.join(format!("{language}-{voice}_0.wav")), language, voice, i, &text)?;
+    }
+    Ok(())
+}
+
+/// Half an hour of everything: a folder of each kind.
+pub fn held_out(folder: &Path) -> Result<()> {
+    let [speech, noise, silence, unknown] = ["speech", "noise", "silence", "unknown"].map(|kind| folder.join(kind));
+    for kind in [&speech, &noise, &silence, &unknown] {
+        std::fs::create_dir_all(kind).with_context(|| kind.display().to_string())?;
+    }
+    let text = [SENTENCES; 2].concat().join(" ");
+    let voices = HELD_OUT.0.iter().flat_map(|language| HELD_OUT.1.iter().map(move |voice| (language, voice)));
+    for (i, (language, voice)) in voices.enumerate() {
+        speak(&speech.join(format!("{language}-{voice}.wav")), language, voice, i + 5, &text)?;
+    }
+    for (i, colour) in COLOURS.iter().enumerate() {
+        let source = format!("anoisesrc=color={colour}:amplitude=0.1:seed={i}:duration={NOISE_S}:sample_rate=44100");
+        synthesise(&noise.join(format!("{colour}.wav")), &source)?;
+    }
+    let hum = format!("aevalsrc='0.05*sin(314*t)+0.03*sin(628*t)+0.02*sin(942*t)':d={NOISE_S}:s=44100");
+    synthesise(&noise.join("hum.wav"), &hum)?;
+    synthesise(&silence.join("silence.wav"), &format!("anullsrc=cl=mono:r=44100:d={}", 2 * NOISE_S))?;
+    for (name, program) in UNKNOWN {
+        play(&unknown, name, program)?;
+    }
+    Ok(())
+}
+
+/// Another speed and pitch for each number.
+fn speak(file: &Path, language: &str, voice: &str, number: usize, text: &str) -> Result<()> {
+    if file.is_file() {
+        return Ok(());
+    }
+    let (speed, pitch) = ((140 + number * 7 % 60).to_string(), (30 + number * 11 % 50).to_string());
+    let mut command = Command::new("espeak-ng");
+    command.args(["-v", &format!("{language}+{voice}"), "-s", &speed, "-p", &pitch, "-w"]).arg(file).arg(text);
+    checked(&mut command)
+}
+
+fn synthesise(file: &Path, source: &str) -> Result<()> {
+    if file.is_file() {
+        return Ok(());
+    }
+    let mut command = Command::new("ffmpeg");
+    command.args(["-loglevel", "error", "-f", "lavfi", "-i", source, "-ac", "1", "-bitexact"]).arg(file);
+    checked(&mut command)
+}
+
+/// Four minutes of scales and leaps from a sound font.
+fn play(folder: &Path, name: &str, program: u8) -> Result<()> {
+    let (score, file) = (folder.join(format!("{name}.mid")), folder.join(format!("{name}.wav")));
+    if file.is_file() {
+        return Ok(());
+    }
+    std::fs::write(&score, midi(program)).with_context(|| score.display().to_string())?;
+    let mut command = Command::new("fluidsynth");
+    command.args(["-ni", "-q", "-r", "44100", "-F"]).arg(&file).arg("/usr/share/sounds/sf2/FluidR3_GM.sf2").arg(&score);
+    checked(&mut command)
+}
+
+/// A MIDI file of format 0 with 480 ticks a beat, 120 beats a minute: 480 notes of half a second, from C4 to G5, one
+/// after another with short rests.
+fn midi(program: u8) -> Vec<u8> {
+    const TICKS: [u8; 2] = [0x83, 0x30];
+    let mut track = vec![0, 0xc0, program];
+    for i in 0..480_u32 {
+        let pitch = 60 + u8::try_from(i * 7 % 20).unwrap_or(0);
+        let strength = 60 + u8::try_from(i * 13 % 50).unwrap_or(0);
+        track.extend([if i % 4 == 0 { 0x60 } else { 0 }, 0x90, pitch, strength]);
+        track.extend(TICKS);
+        track.extend([0x80, pitch, 0]);
+    }
+    track.extend([0, 0xff, 0x2f, 0]);
+    let mut file = b"MThd\0\0\0\x06\0\0\0\x01\x01\xe0MTrk".to_vec();
+    file.extend(u32::try_from(track.len()).unwrap_or(u32::MAX).to_be_bytes());
+    file.extend(track);
+    file
+}
