@@ -24,10 +24,12 @@ const MOST_BATCHES: usize = 2000;
 ///
 /// # Errors
 /// Where the scenes hold too few windows of one class.
-pub(super) fn fit(settings: &mut Settings, clips: &[Clip], scene: &SceneConfig) -> Result<Net> {
+pub(super) fn fit(settings: &mut Settings, clips: &[Clip], scene: &SceneConfig, workers: usize) -> Result<Net> {
     let Shape::Summary(shape) = &settings.options.shape else { bail!("the network is no support vector machine") };
     let OnSummary::Svm(most) = shape.on else { bail!("the network is no support vector machine") };
-    let mut windows = gather(settings, clips, scene, most * (1 + SCALING_SHARE))?;
+    let count = most * (1 + SCALING_SHARE);
+    let mut windows =
+        gather(&Plan { clips, scene, settings, teacher: None, first: 0, total: MOST_BATCHES, workers }, count)?;
     let (centre, scale) = windows.scale();
     let rows: Vec<&[f64]> = windows.summaries.chunks_exact(centre.len()).collect();
     let (vectors, others) = rows.split_at(most);
@@ -82,10 +84,10 @@ impl Windows {
 }
 
 /// Windows that are of one class, from as many batches as it takes; exactly `count`.
-fn gather(settings: &Settings, clips: &[Clip], scene: &SceneConfig, count: usize) -> Result<Windows> {
+fn gather(plan: &Plan<'_>, count: usize) -> Result<Windows> {
     let (mut frames, mut classes) = (Vec::new(), Vec::new());
-    let plan = Plan { clips, scene, settings, teacher: None, first: 0, total: MOST_BATCHES };
-    batches::produce(&plan, |next| {
+    let settings = plan.settings;
+    batches::produce(plan, |next| {
         for _ in 0..MOST_BATCHES {
             for (window, class) in next()?.of_one_class() {
                 if classes.len() == count {
