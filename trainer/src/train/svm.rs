@@ -5,6 +5,7 @@ mod solver;
 use anyhow::{Result, bail};
 use burn::module::Param;
 use burn::tensor::{Device, Tensor, TensorData};
+use ndarray::ArrayView2;
 use rayon::prelude::*;
 
 use super::batches::{self, Plan};
@@ -33,17 +34,17 @@ pub(super) fn fit(settings: &mut Settings, clips: &[Clip], scene: &SceneConfig, 
     let (centre, scale) = windows.scale();
     let rows: Vec<&[f64]> = windows.summaries.chunks_exact(centre.len()).collect();
     let (vectors, others) = rows.split_at(most);
-    let kernel = responses(vectors, vectors);
     let answers = responses(others, vectors);
+    let table = ArrayView2::from_shape((most, centre.len()), &windows.summaries[..most * centre.len()])?;
     let machines: Vec<Machine> = (0..settings.classes.len())
         .into_par_iter()
         .map(|class| {
             let is: Vec<bool> = windows.classes.iter().map(|c| *c == class).collect();
-            let machine = Machine::fit(&kernel, &is[..most], COST);
+            let machine = Machine::fit(table, &is[..most], COST)?;
             let decisions: Vec<f64> = answers.chunks_exact(most).map(|r| machine.decision(r)).collect();
-            machine.to_logits(&decisions, &is[most..])
+            Ok(machine.to_logits(&decisions, &is[most..]))
         })
-        .collect();
+        .collect::<Result<_>>()?;
     let mut used: Vec<usize> = (0..most).filter(|v| machines.iter().any(|m| m.weights[*v] != 0.0)).collect();
     // Where one class alone sounds, nothing is told apart by any vector: one stays, of no weight.
     if used.is_empty() {
