@@ -361,3 +361,28 @@ fn answer(net: &Net, head: &Settings, items: &[Item], device: &Device) -> Vec<Lo
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::super::heads::settings;
+    use super::*;
+
+    #[test]
+    fn a_recording_is_drawn_as_often_as_its_weight_says_and_each_class_alike() {
+        let item = |class: usize, number: f32, weight: f32| {
+            let heard = Embeddings { windows: 1, time: 1, size: 1, numbers: vec![number] };
+            Item { sounding: 1 << class, known: u128::MAX, weight, heard }
+        };
+        let items = [item(0, 1.0, 4.0), item(0, 2.0, 1.0), item(1, 3.0, 0.1)];
+        let classes = ["a", "b"].map(str::to_owned);
+        let shape = HeadKind::Linear.shape(1).unwrap();
+        let head = settings(shape, Task::Technique, &classes, 1, (&[0.0], &[1.0]));
+        let mut rng = StdRng::seed_from_u64(1);
+        let batch = Draw::new(&items, 2).batch(&items, &head, 4000, &mut rng).unwrap();
+        let share = |number: f32| batch.frames.iter().filter(|x| **x == number).count() as f64 / 4000.0;
+        assert!((share(1.0) - 0.4).abs() < 0.04 && (share(2.0) - 0.1).abs() < 0.04, "{}", share(1.0));
+        assert!((share(3.0) - 0.5).abs() < 0.04, "{}", share(3.0));
+    }
+}
