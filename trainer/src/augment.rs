@@ -8,7 +8,9 @@
 mod clip;
 mod codec;
 pub mod config;
+mod cut;
 mod distortion;
+mod draw;
 mod effects;
 mod file;
 mod filters;
@@ -25,6 +27,7 @@ mod voices;
 pub use clip::Clip;
 pub use codec::Codec;
 pub use config::{Config, Range};
+pub use cut::{Cut, CutWindow};
 pub use effects::Effects;
 pub use filters::Biquad;
 pub use library::Library;
@@ -68,11 +71,15 @@ pub fn copy(samples: &[f32], rate: u32, config: &Config, library: &Library, seed
         shift(&mut sound, config.time_shift.seconds.draw(&mut rng) * rate as f32);
     }
     if config::happens(config.swell.chance, &mut rng) {
-        let slope = config.swell.db_per_s.draw(&mut rng) / rate as f32;
-        sound.iter_mut().enumerate().for_each(|(i, s)| *s *= scene::swell(slope, i));
+        swell_by(&mut sound, config.swell.db_per_s.draw(&mut rng) / rate as f32);
     }
     Effects::new(config, library, sound.len(), rate).apply(&mut sound, &mut rng);
     sound
+}
+
+/// A sound that swells or dies away beside its own course; `slope` in dB a sample.
+fn swell_by(sound: &mut [f32], slope: f32) {
+    sound.iter_mut().enumerate().for_each(|(i, s)| *s *= scene::swell(slope, i));
 }
 
 /// Moves a sound later (or, below 0, earlier) by so many samples; its length stays, what comes in is silence.

@@ -2,8 +2,9 @@
 //!
 //! Columns: `path` (relative to the manifest's own folder where possible), `labels` (separated by `;`), `group`
 //! (recordings that must stay on one side of a split), `split` (`train`, `val`, `test`), `duration_s`,
-//! `sample_rate`; and, where they say something, `collection`, `licence` and `known` (the labels whose presence or
-//! absence was checked, separated by `;`; empty where that is all of them). Further columns are left alone.
+//! `sample_rate`; and, where they say something, `collection`, `licence`, `known` (the labels whose presence or
+//! absence was checked, separated by `;`; empty where that is all of them) and `weight` (how often training draws the
+//! recording against the others; empty: 1). Further columns are left alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
@@ -71,6 +72,8 @@ pub struct Row {
     pub collection: String,
     /// Licence of the collection; empty where unknown.
     pub licence: String,
+    /// How often it is drawn in training and in mixtures, against 1 of the others.
+    pub weight: f32,
 }
 
 impl Row {
@@ -215,15 +218,20 @@ impl Manifest {
     }
 
     /// Writes rows as a manifest, beside and renamed. Paths under the manifest's folder become relative to it; the
-    /// column `known` is left out where every row knows everything.
+    /// columns `known` and `weight` are left out where every row knows everything, or weighs 1.
     ///
     /// # Errors
     /// The file can't be written.
     pub fn write(path: &Path, rows: &[Row]) -> Result<()> {
         let folder = absolute_folder(path);
         let mut writer = csv::Writer::from_writer(Vec::new());
-        let columns = if rows.iter().all(|r| r.known.is_empty()) { &COLUMNS[..KNOWN] } else { &COLUMNS };
-        writer.write_record(columns)?;
+        let says = |column: &usize| match *column {
+            KNOWN => rows.iter().any(|r| !r.known.is_empty()),
+            WEIGHT => rows.iter().any(|r| r.weight != 1.0),
+            _ => true,
+        };
+        let columns: Vec<usize> = (0..COLUMNS.len()).filter(says).collect();
+        writer.write_record(columns.iter().map(|c| COLUMNS[*c]))?;
         for row in rows {
             let shown = relative_to(&row.path, &folder);
             let cells = [
@@ -238,8 +246,9 @@ impl Manifest {
                 &row.collection,
                 &row.licence,
                 &row.known.join(";"),
+                &row.weight.to_string(),
             ];
-            writer.write_record(&cells[..columns.len()])?;
+            writer.write_record(columns.iter().map(|c| cells[*c]))?;
         }
         let bytes = writer.into_inner().context("the manifest can't be put together")?;
         Ok(tocco_models::write_beside(path, &bytes)?)
@@ -254,12 +263,14 @@ pub fn sorted_classes<'a>(labels: impl Iterator<Item = &'a str>) -> Vec<String> 
     set.iter().copied().filter(|c| *c != NONE).chain(none).map(str::to_owned).collect()
 }
 
-const COLUMNS: [&str; 9] =
-    ["path", "labels", "group", "split", "duration_s", "sample_rate", "collection", "licence", "known"];
+const COLUMNS: [&str; 10] =
+    ["path", "labels", "group", "split", "duration_s", "sample_rate", "collection", "licence", "known", "weight"];
 /// How many of [`COLUMNS`] must be there.
 const NEEDED: usize = 6;
 /// Where `known` stands in [`COLUMNS`].
 const KNOWN: usize = 8;
+/// Where `weight` stands in [`COLUMNS`].
+const WEIGHT: usize = 9;
 
 /// Where each of [`COLUMNS`] stands in this file.
 struct Columns([Option<usize>; COLUMNS.len()]);
@@ -300,10 +311,15 @@ impl Columns {
         let sample_rate: u32 = cell(5)
             .parse()
             .with_context(|| format!("the sample rate is «{}»: it must be a whole number of Hz", cell(5)))?;
+        let weight: f32 = match cell(WEIGHT) {
+            "" => 1.0,
+            word => (word.parse().ok().filter(|w: &f32| w.is_finite() && *w > 0.0))
+                .with_context(|| format!("the weight is «{word}»: it must be a number above 0"))?,
+        };
         let path = folder.join(cell(0));
         let group = if cell(2).is_empty() { cell(0) } else { cell(2) };
         let (group, collection, licence) = (group.to_owned(), cell(6).to_owned(), cell(7).to_owned());
-        Ok(Row { path, labels, known, group, split, duration_s, sample_rate, collection, licence })
+        Ok(Row { path, labels, known, group, split, duration_s, sample_rate, collection, licence, weight })
     }
 }
 
@@ -354,6 +370,25 @@ mod tests {
     }
 
     #[test]
+    fn a_weight_is_a_number_above_0_and_need_not_be_there() {
+        let rows = |weights: [&str; 2]| {
+            let [a, b] = weights;
+            read(&format!(
+                "path,labels,group,split,duration_s,sample_rate,weight\na.wav,x,g,train,1,44100,{a}\nb.wav,y,h,val,1,44100,{b}\n"
+            ))
+        };
+        let manifest = rows(["2.5", ""]).unwrap();
+        assert_eq!([manifest.rows[0].weight, manifest.rows[1].weight], [2.5, 1.0]);
+        for wrong in ["0", "-1", "inf", "NaN", "often"] {
+            let reason = format!("{:#}", rows(["1", wrong]).unwrap_err());
+            assert!(
+                reason.contains("m.csv, line 3") && reason.contains(&format!("the weight is «{wrong}»")),
+                "{reason}"
+            );
+        }
+    }
+
+    #[test]
     fn what_is_written_reads_back_and_the_mask_only_stands_where_there_is_one() {
         let folder = tempfile::tempdir().unwrap();
         let (sound, path) = (folder.path().join("sub/a.wav"), folder.path().join("m.csv"));
@@ -369,6 +404,7 @@ mod tests {
             sample_rate: 44_100,
             collection: "mine, all of it".into(),
             licence: String::new(),
+            weight: 1.0,
         };
         Manifest::write(&path, &[row.clone()]).unwrap();
         assert!(
@@ -379,6 +415,7 @@ mod tests {
         assert_eq!(Manifest::read(&path).unwrap().rows, [row.clone()]);
         assert_eq!(row.sounds("cello"), Some(false), "without a mask everything is known");
         row.known = vec!["flute".into(), "cello".into()];
+        row.weight = 0.25;
         Manifest::write(&path, &[row.clone()]).unwrap();
         assert_eq!(Manifest::read(&path).unwrap().rows, [row]);
     }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, bail, ensure};
 use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use rayon::prelude::*;
 use tocco_models::{NONE, resample_all};
@@ -153,7 +154,7 @@ impl Mixer {
         Ok(Mixture { samples, row: self.row(&sources)? })
     }
 
-    /// Another recording: first its label, each equally often and none twice before all have come; then one that has it.
+    /// Another recording: first its label, each equally often and none twice before all have come; then one that has it, by its weight.
     fn draw(&self, sources: &[usize], taken: &dyn Fn(usize) -> bool, voices: usize, rng: &mut StdRng) -> Option<usize> {
         let voice = sources.len();
         let fits = |r: &usize| self.registers.as_ref().is_none_or(|registers| registers.fits(*r, voice, voices));
@@ -169,7 +170,7 @@ impl Mixer {
         let labels = if fresh.is_empty() { labels } else { fresh };
         let label = *labels.get(rng.random_range(0..labels.len().max(1)))?;
         let of: Vec<usize> = candidates.into_iter().filter(|r| has(*r, label)).collect();
-        of.get(rng.random_range(0..of.len().max(1))).copied()
+        of.choose_weighted(rng, |r| self.pool[*r].weight).ok().copied()
     }
 
     /// A recording at the mixture's rate, without the silence at its ends.
@@ -225,6 +226,7 @@ impl Mixer {
             sample_rate: self.recipe.rate,
             collection: joined(|row| &row.collection),
             licence: joined(|row| &row.licence),
+            weight: 1.0,
         })
     }
 }

@@ -88,6 +88,21 @@ impl Shape {
         };
         Hearing::Window { frames }
     }
+
+    /// The same with another length of the window; what streams has none.
+    #[must_use]
+    pub fn with_frames(mut self, frames: usize) -> Self {
+        match &mut self {
+            Self::StreamTcn(_) | Self::StreamGru(_) => {}
+            Self::Convolutional(shape) => shape.frames = frames,
+            Self::CbamCnn(shape) => shape.frames = frames,
+            Self::MsCrnn(shape) => shape.frames = frames,
+            Self::Ast(shape) => shape.frames = frames,
+            Self::Summary(shape) => shape.frames = frames,
+            Self::Pooled(shape) => shape.frames = frames,
+        }
+        self
+    }
 }
 
 /// Everything that decides how many weights there are.

@@ -80,7 +80,7 @@ impl Segmentation {
             return Err(format!("--segment is {} s: it must lie between 0.02 and 60", self.segment_s));
         }
         if !(0.0..=0.99).contains(&self.overlap) {
-            return Err(format!("--overlap is {}: it must lie between 0 and 0.99", self.overlap));
+            return Err(format!("--segment-overlap is {}: it must lie between 0 and 0.99", self.overlap));
         }
         Ok(())
     }
@@ -90,6 +90,28 @@ impl Segmentation {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of samples")]
     pub fn samples(&self, rate: u32) -> usize {
         ((self.segment_s * rate as f32).round() as usize).max(1)
+    }
+
+    /// Samples from the start of a window to that of the next.
+    #[must_use]
+    pub fn step(&self, rate: u32) -> usize {
+        self.step_of(self.samples(rate))
+    }
+
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a part of a window")]
+    fn step_of(&self, segment: usize) -> usize {
+        ((segment as f32 * (1.0 - self.overlap)).round() as usize).max(1)
+    }
+
+    /// Whether a window of the clip counts for its classes.
+    #[must_use]
+    pub fn hears(&self, clip: &Clip, rate: u32) -> bool {
+        self.sounding(clip, rate).next().is_some()
+    }
+
+    /// The windows of a clip that count for its classes.
+    pub fn sounding(&self, clip: &Clip, rate: u32) -> impl Iterator<Item = Segment> + use<> {
+        self.cut(clip, rate).into_iter().filter(|segment| matches!(segment.target, FrameTarget::Sounds(_)))
     }
 
     /// The windows of a clip at `rate` Hz, in the order of their starts.
@@ -118,8 +140,7 @@ impl Segmentation {
             let start = signed(length) - signed(segment);
             return if self.padding == Padding::None || length == 0 { Vec::new() } else { vec![start] };
         }
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a part of a window")]
-        let step = ((segment as f32 * (1.0 - self.overlap)).round() as usize).max(1);
+        let step = self.step_of(segment);
         let mut starts: Vec<i64> = (0..=length - segment).step_by(step).map(signed).collect();
         let rest = (length - segment) % step;
         if rest > 0 && self.padding == Padding::Full {

@@ -254,6 +254,7 @@ mod tests {
             sample_rate: 44_100,
             collection: String::new(),
             licence: String::new(),
+            weight: 1.0,
         };
         let rows = [row("a.wav", Split::Train), row("b.wav", Split::Train), row("c.wav", Split::Test)];
         assert_eq!(one_side(&rows[..2]).unwrap(), Some(Split::Train));

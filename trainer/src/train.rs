@@ -19,7 +19,7 @@ mod validate;
 pub use corpus::Corpus;
 pub use loss::{LossKind, Tensors, Weighting, loss};
 pub use presets::{NetKind, kind_of, preset};
-pub use request::Request;
+pub use request::{Request, WORKERS};
 pub use run::{Figures, Run, Settings};
 pub use schedule::Schedule;
 pub use training::{Clip, Training};
@@ -33,10 +33,11 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use tocco_models::{FrontendConfig, NONE, Task, write_beside};
 
-use crate::augment::{Config, Library, SceneConfig, Voices};
+use crate::augment::{Config, Cut, Library, SceneConfig, Voices};
 use crate::commands::remark;
 use crate::manifest::Manifest;
 use crate::net::{Hearing, Net, OnSummary, Shape, SummaryShape};
+use crate::segments::Segmentation;
 use checkpoint::Checkpoint;
 use fine_tune::Earlier;
 use run::{CONFIG, REQUEST, STARTING};
@@ -126,6 +127,9 @@ pub struct Options {
     pub frontend: FrontendConfig,
     /// How many notes sound together in a scene.
     pub voices: Voices,
+    /// Where a network hears windows that are cut from single recordings instead of scenes: how.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub segments: Option<Segmentation>,
     /// What augmentation does.
     pub augmentation: Config,
     /// What is minimised, how far a step goes and when it is enough.
@@ -246,7 +250,9 @@ impl Material {
         let data = self.manifest.sources();
         let mut settings = Settings { name, classes, mean, deviation, data, options: options.clone() };
         // A support vector machine is fitted at once; all else learns in steps.
-        let fitted = is_fitted(&settings).then(|| svm::fit(&mut settings, &corpus.train, &scene)).transpose()?;
+        let fitted = is_fitted(&settings)
+            .then(|| svm::fit(&mut settings, &corpus.train, &scene, request.workers))
+            .transpose()?;
         let run = Run { folder: out.to_owned(), settings };
         run.clear()?;
         run.save_settings()?;
@@ -285,7 +291,7 @@ fn finish(
             _ => Net::new(&run.settings.net(), run.settings.options.seed, &learning),
         };
         let mut trainer = Trainer::new(&run, corpus, &scene, &device, net, teacher, checkpoint)?;
-        trainer.all_steps(Duration::try_from_secs_f64(request.checkpoint_s)?)?;
+        trainer.all_steps(Duration::try_from_secs_f64(request.checkpoint_s)?, request.workers)?;
         seconds = Some(trainer.seconds());
     }
     let mut figures = validate::final_figures(&run, corpus, &device)?;
@@ -313,13 +319,19 @@ pub(crate) fn classes(manifest: &Manifest, task: Task) -> Result<Vec<String>> {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few seconds in frames")]
 fn scene_config(options: &Options, classes: &[String]) -> Result<SceneConfig> {
     let frames_a_second = options.sample_rate as f32 / options.frontend.hop as f32;
+    let scene_frames = (options.scene_s * frames_a_second).round() as usize;
+    let (frames, cut) = match (options.shape.hearing(), options.segments) {
+        (Hearing::Stream, _) => (scene_frames.max(8), None),
+        (Hearing::Window { frames }, None) => (scene_frames.max(frames + 1), None),
+        (Hearing::Window { frames }, Some(segmentation)) => {
+            let cut = Cut { segmentation, frames, count: options.windows_per_scene };
+            (cut.frames_heard(options.sample_rate, &options.frontend), Some(cut))
+        }
+    };
     Ok(SceneConfig {
         rate: options.sample_rate,
         frontend: options.frontend.clone(),
-        frames: ((options.scene_s * frames_a_second).round() as usize).max(match options.shape.hearing() {
-            Hearing::Stream => 8,
-            Hearing::Window { frames } => frames + 1,
-        }),
+        frames,
         stay: options.stay,
         overlap: options.overlap,
         balance: options.balance,
@@ -327,5 +339,6 @@ fn scene_config(options: &Options, classes: &[String]) -> Result<SceneConfig> {
         voices: options.voices,
         augmentation: options.augmentation.clone(),
         library: Arc::new(Library::load(&options.augmentation, options.sample_rate)?),
+        cut,
     })
 }

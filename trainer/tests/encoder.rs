@@ -213,6 +213,27 @@ fn what_can_not_be_an_encoder_is_refused_before_anything_is_heard() {
 }
 
 #[test]
+fn an_encoder_hears_windows_as_they_are_asked_for() {
+    let case = Case::new();
+    let encoder = audio_encoder(case.folder.path());
+    let options = "--encoder-rate 16000 --epochs 8 --head linear";
+    let Some(first) = case.train(&encoder, "full", &format!("{options} --segment-overlap 0.5 --padding full")) else {
+        return;
+    };
+    first.ok();
+    assert!(case.recall("full") > 0.95);
+    let other = case.train(&encoder, "none", &format!("{options} --segment 0.25 --padding none")).unwrap().ok();
+    assert!(other.err.contains("20 recordings heard by the encoder"), "other windows are heard anew: {}", other.err);
+    let refused = case.train(&encoder, "no", &format!("{options} --segment 0.5")).unwrap().refusal();
+    assert!(refused.contains("0.5") && refused.contains("4000"), "{refused}");
+
+    let longer = log_mel_encoder(case.folder.path());
+    let options = "--encoder-rate 16000 --padding none";
+    let refused = case.train(&longer, "no", options).unwrap().refusal();
+    assert!(refused.contains("high0.wav: no window of it holds enough sound"), "{refused}");
+}
+
+#[test]
 fn options_that_a_head_has_no_use_for_are_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("run.toml");

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use common::{RATE, sine, write_wav};
 use tocco_trainer::audio::decode;
-use tocco_trainer::manifest::{Manifest, Split};
+use tocco_trainer::manifest::{Manifest, Row, Split};
 
 const HZ: [(&str, f32); 4] = [("bass", 110.0), ("cello", 220.0), ("flute", 1500.0), ("piccolo", 3000.0)];
 
@@ -107,6 +107,21 @@ fn the_same_seed_mixes_the_same_files_and_shards_make_the_whole() {
     assert_eq!(sharded, files(&whole), "file by file, the joined manifest too");
     mix(&manifest, &again, &common.replace("--seed 5", "--seed 6")).ok();
     assert_ne!(files(&again), files(&whole));
+}
+
+#[test]
+fn recordings_are_mixed_as_often_as_their_weights_say() {
+    let root = tempfile::tempdir().unwrap();
+    let (manifest, out) = (notes(root.path()), root.path().join("mix"));
+    let rows: Vec<_> = Manifest::read(&manifest).unwrap().rows;
+    let weight = |take: usize| if take.is_multiple_of(4) { 1000.0 } else { 1.0 };
+    let rows: Vec<_> = rows.into_iter().enumerate().map(|(i, row)| Row { weight: weight(i), ..row }).collect();
+    Manifest::write(&manifest, &rows).unwrap();
+    mix(&manifest, &out, "--count 20 --polyphony 1 --rate 8000 --seconds 1").ok();
+    let groups: Vec<&str> = rows.iter().filter(|row| row.weight > 1.0).map(|row| row.group.as_str()).collect();
+    let mixed = Manifest::read(&out.join("manifest.csv")).unwrap();
+    let heavy = mixed.rows.iter().filter(|row| groups.contains(&row.group.as_str())).count();
+    assert!(heavy >= 19 && mixed.rows.len() == 20, "{heavy} of 20");
 }
 
 #[test]
@@ -223,7 +238,7 @@ fn training_follows_the_augmentation_file_and_the_run_carries_it() {
     };
     std::fs::write(&file, "[detune]\nchanse = 0.5\n").unwrap();
     let refusal = train().refusal();
-    assert!(refusal.contains("aug.toml") && refusal.contains("chanse") && refusal.contains("`chance`"), "{refusal}");
+    assert!(refusal.contains("aug.toml, line 2") && refusal.contains("(did you mean «chance»?)"), "{refusal}");
     assert!(!run.exists(), "nothing was begun");
     std::fs::write(&file, "[detune]\nchance = 0.5\n[mixup]\nchance = 0.5\n[air]\nchance = 0.25\n").unwrap();
     train().ok();

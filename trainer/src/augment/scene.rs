@@ -1,6 +1,5 @@
 //! Scenes: several augmented notes one after another, with what sounds in each frame.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rand::rngs::StdRng;
@@ -9,14 +8,14 @@ use tocco_models::{FrontendConfig, LogMel};
 
 use super::clip::{Clip, LEVEL_HOP, OVER_DB, SOUNDS_DB};
 use super::config::{Config, happens};
+use super::cut::{Cut, CutWindow};
+use super::draw::Draw;
 use super::effects::Effects;
 use super::library::Library;
 use super::note::{Note, Variation};
 use super::voices::{Choice, Registers, Voices, middle_hz};
 use super::{gain, mask};
 
-/// How far the kinds of a class are drawn equally often: 0 by their clips, 1 all alike.
-const KIND_BALANCE: f32 = 0.5;
 /// Frames after a change for which no answer is asked: the analysis window straddles it.
 const GRACE_FRAMES: usize = 3;
 
@@ -52,6 +51,8 @@ impl FrameTarget {
 pub struct Scene {
     /// Log-mel frames `[frames, mels]`, not normalised.
     pub frames: Vec<f32>,
+    /// The windows that are heard, where they are cut from a recording: then there are no targets of single frames.
+    pub windows: Option<Vec<CutWindow>>,
     /// One target a frame.
     pub targets: Vec<FrameTarget>,
     /// For each frame the classes of which the target's word holds, present or absent: bit `i` for class `i`. A class
@@ -96,17 +97,17 @@ pub struct SceneConfig {
     pub augmentation: Config,
     /// The recordings that augmentation draws from, at `rate`.
     pub library: Arc<Library>,
+    /// Where windows are cut from single recordings instead of scenes of several.
+    pub cut: Option<Cut>,
 }
 
 /// Makes scenes; one a thread, since it keeps its buffers.
 pub struct SceneMaker<'a> {
-    config: &'a SceneConfig,
-    clips: &'a [Clip],
-    /// Clips of each class, each with the sum of the weights up to and with it; at the end those of no class.
-    by_class: Vec<Vec<(usize, f32)>>,
-    share: Vec<f32>,
+    pub(super) config: &'a SceneConfig,
+    pub(super) clips: &'a [Clip],
+    pub(super) draw: Draw,
     log_mel: LogMel,
-    effects: Effects<'a>,
+    pub(super) effects: Effects<'a>,
     /// Where voices are chosen by their range.
     registers: Option<Registers>,
     states: Vec<State>,
@@ -155,38 +156,11 @@ impl<'a> SceneMaker<'a> {
     /// # Errors
     /// Where the frontend can't be made.
     pub fn new(config: &'a SceneConfig, clips: &'a [Clip], classes: usize) -> tocco_models::Result<Self> {
-        let drawn_as = |clip: &Clip| -> Vec<usize> {
-            let of: Vec<usize> = (0..classes).filter(|class| clip.classes >> class & 1 == 1).collect();
-            if of.is_empty() { vec![classes] } else { of }
-        };
-        let mut kinds: BTreeMap<(usize, &str), f32> = BTreeMap::new();
-        for clip in clips {
-            for class in drawn_as(clip) {
-                *kinds.entry((class, &clip.kind)).or_default() += 1.0;
-            }
-        }
-        let mut by_class: Vec<Vec<(usize, f32)>> = vec![Vec::new(); classes + 1];
-        for (i, clip) in clips.iter().enumerate() {
-            for class in drawn_as(clip) {
-                let weight = kinds[&(class, clip.kind.as_str())].powf(-KIND_BALANCE);
-                let sum = by_class[class].last().map_or(0.0, |last| last.1);
-                by_class[class].push((i, sum + weight));
-            }
-        }
-        let share = by_class
-            .iter()
-            .enumerate()
-            .map(|(class, clips)| {
-                let weight = if clips.is_empty() { 0.0 } else { (clips.len() as f32).powf(config.balance) };
-                if Some(class) == config.none || class == classes { 0.5 * weight } else { weight }
-            })
-            .collect();
         let samples = config.frames * config.frontend.hop;
         Ok(Self {
             config,
             clips,
-            by_class,
-            share,
+            draw: Draw::new(config, clips, classes),
             log_mel: LogMel::new(config.rate, &config.frontend)?,
             effects: Effects::new(&config.augmentation, &config.library, samples, config.rate),
             registers: (config.voices.choice == Choice::Range && config.voices.polyphony.most > 1)
@@ -203,6 +177,9 @@ impl<'a> SceneMaker<'a> {
     /// As [`SceneMaker::make`], with the scene's sound: what its frames were before bands and moments were masked.
     pub fn make_heard(&mut self, seed: u64) -> (Scene, Vec<f32>) {
         let mut rng = StdRng::seed_from_u64(seed);
+        if let Some(cut) = &self.config.cut {
+            return self.cut(cut, &mut rng);
+        }
         let mut sound = self.perform(&mut rng);
         let (mut targets, mut known) = (self.targets(), self.known());
         let mut mixed = None;
@@ -218,7 +195,8 @@ impl<'a> SceneMaker<'a> {
             mixed = Some(Mixed { share, first, second });
         }
         self.effects.apply(&mut sound, &mut rng);
-        (Scene { frames: self.analyse(&sound, &mut rng), targets, known, mixed }, sound)
+        let frames = self.analyse(&sound, &mut rng);
+        (Scene { frames, windows: None, targets, known, mixed }, sound)
     }
 
     /// What is played, and in `states` what sounds when.
@@ -238,7 +216,7 @@ impl<'a> SceneMaker<'a> {
 
     fn play(&mut self, sound: &mut [f32], part: Part, rng: &mut StdRng) {
         let (rate, augmentation) = (self.config.rate as f32, &self.config.augmentation);
-        let mut class = self.draw_class(rng);
+        let mut class = self.draw.class(rng);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of samples")]
         let seconds = |low: f32, high: f32, rng: &mut StdRng| (rng.random_range(low..high) * rate) as usize;
         let mut at = if rng.random_bool(0.7) { seconds(0.0, 0.4, rng) } else { 0 };
@@ -263,7 +241,7 @@ impl<'a> SceneMaker<'a> {
             };
             loudness = rng.random_range(-12.0..6.0);
             if !rng.random_bool(f64::from(self.config.stay)) {
-                class = self.draw_class(rng);
+                class = self.draw.class(rng);
             }
         }
     }
@@ -279,33 +257,17 @@ impl<'a> SceneMaker<'a> {
         moved.min(end - LEVEL_HOP)
     }
 
-    fn draw_class(&self, rng: &mut StdRng) -> usize {
-        let mut point = rng.random::<f32>() * self.share.iter().sum::<f32>();
-        for (class, share) in self.share.iter().enumerate() {
-            point -= share;
-            if point <= 0.0 && *share > 0.0 {
-                return class;
-            }
-        }
-        self.share.iter().rposition(|s| *s > 0.0).unwrap_or(0)
-    }
-
     /// A clip of a class that has some.
     fn draw_clip(&self, class: usize, part: Part, rng: &mut StdRng) -> &'a Clip {
         /// A class that has nothing in a voice's range plays out of it.
         const ATTEMPTS: usize = 12;
-        let clips = &self.by_class[class];
-        let mut draw = || {
-            let point = rng.random::<f32>() * clips.last().map_or(0.0, |last| last.1);
-            clips[clips.partition_point(|(_, sum)| *sum < point).min(clips.len() - 1)].0
-        };
-        let mut clip = draw();
+        let mut clip = self.draw.clip(class, rng);
         if let Some(registers) = &self.registers {
             for _ in 0..ATTEMPTS {
                 if registers.fits(clip, part.voice, part.voices) {
                     break;
                 }
-                clip = draw();
+                clip = self.draw.clip(class, rng);
             }
         }
         &self.clips[clip]
@@ -346,7 +308,7 @@ impl<'a> SceneMaker<'a> {
         }
     }
 
-    fn analyse(&mut self, sound: &[f32], rng: &mut StdRng) -> Vec<f32> {
+    pub(super) fn analyse(&mut self, sound: &[f32], rng: &mut StdRng) -> Vec<f32> {
         let mels = self.config.frontend.mels;
         let mut frames = Vec::with_capacity(self.config.frames * mels);
         self.log_mel.reset();

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod cuts;
 mod effects;
 mod notes;
 mod scenes;

@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use burn::tensor::Device;
 
 use super::remark;
+use super::train::SegmentArgs;
 use crate::encoder::{Cache, Encoder, HeadKind, HeadTraining, InputKind, Wish, default_folder, train};
 use crate::engine::Provider;
 use crate::export::OrtCheck;
@@ -82,7 +83,9 @@ pub(super) struct Common<'a> {
     pub out: &'a Path,
     /// Where the arithmetic of the head's training runs.
     pub device: &'a Device,
-    /// What `--task` and the options of the training say. `head`, `windows` and `decision_s` are set here.
+    /// The windows that are heard.
+    pub segments: &'a SegmentArgs,
+    /// What `--task` and the options of the training say. `head`, `windows`, `cut` and `decision_s` are set here.
     pub training: HeadTraining,
 }
 
@@ -106,11 +109,20 @@ impl EncoderArgs {
         );
         let cache = Cache::open(&self.encoder_cache.clone().unwrap_or_else(default_folder))?;
         let output = self.encoder_output.as_deref();
-        let (encoder, sentence) = Encoder::open(path, &self.wish(), output, self.execution_provider, Some(cache))?;
+        let segment = common.segments.segment;
+        ensure!(
+            segment.is_none() || self.encoder_window_s.is_none(),
+            "--segment and --encoder-window-s say the same: leave one of them away"
+        );
+        let wish = self.wish(segment);
+        let (encoder, sentence) = Encoder::open(path, &wish, output, self.execution_provider, Some(cache))?;
         remark(sentence);
+        let identity = &encoder.identity;
+        let cut = common.segments.segmentation(identity.hears.samples() as f32 / identity.rate as f32)?;
         let training = HeadTraining {
             head: self.head,
             windows: self.windows_per_recording,
+            cut,
             decision_s: self.decision_s,
             ..common.training
         };
@@ -123,11 +135,11 @@ impl EncoderArgs {
         Ok(())
     }
 
-    fn wish(&self) -> Wish {
+    fn wish(&self, segment: Option<f32>) -> Wish {
         Wish {
             input: self.encoder_input,
             rate: self.encoder_rate,
-            window_s: self.encoder_window_s,
+            window_s: self.encoder_window_s.or(segment.map(f64::from)),
             mels: self.encoder_mels,
             fft_size: self.encoder_fft_size,
             frame: self.encoder_frame,

@@ -333,6 +333,7 @@ fn of_folder(folder: &Path, split: Split) -> Result<Chosen> {
         sample_rate: 0,
         collection: String::new(),
         licence: String::new(),
+        weight: 1.0,
     };
     Ok(Chosen { rows: chosen.map(row).collect(), validation: Vec::new(), source, skipped: found.skipped.len() })
 }

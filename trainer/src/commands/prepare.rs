@@ -234,7 +234,18 @@ fn decode_all(found: &mut Found) -> Result<Decoded> {
                 presets.push(split);
                 prints.push(print);
                 let split = split.unwrap_or(Split::Train);
-                rows.push(Row { path, labels, known, group, split, duration_s, sample_rate, collection, licence });
+                rows.push(Row {
+                    path,
+                    labels,
+                    known,
+                    group,
+                    split,
+                    duration_s,
+                    sample_rate,
+                    collection,
+                    licence,
+                    weight: 1.0,
+                });
             }
             Err(error) => {
                 let reason = error.to_string();

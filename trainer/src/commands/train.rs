@@ -5,6 +5,9 @@ mod check;
 mod config;
 mod from;
 mod head;
+mod segments;
+
+pub(super) use segments::SegmentArgs;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -21,7 +24,9 @@ use crate::export::{OrtCheck, export};
 use crate::manifest::Manifest;
 use crate::net::{GruShape, OnSummary, Shape, SummaryShape, TcnShape};
 use crate::toml_file::TomlFile;
-use crate::train::{Clip, DeviceKind, LossKind, NetKind, Options, Request, Schedule, Training, preset, resume, train};
+use crate::train::{
+    Clip, DeviceKind, LossKind, NetKind, Options, Request, Schedule, Training, WORKERS, preset, resume, train,
+};
 
 /// Options of `tocco train`.
 #[derive(Debug, clap::Args)]
@@ -45,6 +50,9 @@ pub struct Args {
     /// Write a checkpoint at least this often, in seconds
     #[arg(long, help_heading = "Run", default_value_t = 60.0)]
     checkpoint_s: f64,
+    /// Threads that prepare batches; how many there are changes nothing in the model
+    #[arg(long, help_heading = "Run", value_name = "N", default_value_t = WORKERS)]
+    workers: usize,
     /// Leave out report.html, the page about the run
     #[arg(long, help_heading = "Run")]
     no_report: bool,
@@ -83,6 +91,8 @@ pub struct Args {
     frontend: FrontendArgs,
     #[command(flatten)]
     scenes: SceneArgs,
+    #[command(flatten)]
+    segments: SegmentArgs,
     #[command(flatten)]
     augment: augment::AugmentArgs,
     #[command(flatten)]
@@ -244,13 +254,15 @@ pub fn run(args: Args) -> Result<()> {
             let manifest = Manifest::read(manifest)?;
             manifest.remarks().iter().for_each(remark);
             let out = out.clone();
-            return args.encoder.run(Common { manifest: &manifest, out: &out, device: &device, training });
+            let (segments, device) = (&args.segments, &device);
+            return args.encoder.run(Common { manifest: &manifest, out: &out, device, segments, training });
         }
         let options = options(&args, &matches, tables.as_ref())?;
         let config = config::as_used(&command(), &matches, &options)?;
         let (manifest, device, checkpoint_s) = (manifest.clone(), args.device, args.checkpoint_s);
-        let (from, teacher) = (args.from.clone(), args.learning.teacher.clone());
-        train(&Request { manifest, from, teacher, device, checkpoint_s, config, options }, out)?
+        let (from, teacher, workers) = (args.from.clone(), args.learning.teacher.clone(), args.workers);
+        ensure!((1..=256).contains(&workers), "--workers is {workers}: it must lie between 1 and 256");
+        train(&Request { manifest, from, teacher, device, checkpoint_s, workers, config, options }, out)?
     };
     let figures = run.figures()?;
     for (name, value) in &figures.metrics {
@@ -317,6 +329,8 @@ fn options(args: &Args, matches: &ArgMatches, tables: Option<&TomlFile>) -> Resu
     let (scenes, learning) = (&args.scenes, &args.learning);
     let sample_rate = args.frontend.sample_rate.unwrap_or(usual.sample_rate);
     let frontend = frontend(&args.frontend, usual.frontend, sample_rate);
+    let shape = if args.from.is_some() { usual.shape } else { shape(args, usual.shape, &frontend, sample_rate)? };
+    let (shape, segments) = args.segments.hear(shape, &frontend, sample_rate, matches)?;
     let options = Options {
         task: usual.task,
         epochs: learning.epochs.unwrap_or(usual.epochs),
@@ -330,7 +344,7 @@ fn options(args: &Args, matches: &ArgMatches, tables: Option<&TomlFile>) -> Resu
         overlap: scenes.overlap.unwrap_or(usual.overlap),
         balance: scenes.balance.unwrap_or(usual.balance),
         frames_per_step: args.frames_per_step.unwrap_or(usual.frames_per_step),
-        shape: if args.from.is_some() { usual.shape } else { shape(args, usual.shape, &frontend, sample_rate)? },
+        shape,
         own_heads: args.own_heads || usual.own_heads,
         windows_per_scene: scenes.windows_per_scene.unwrap_or(usual.windows_per_scene),
         sample_rate,
@@ -340,6 +354,7 @@ fn options(args: &Args, matches: &ArgMatches, tables: Option<&TomlFile>) -> Resu
             choice: scenes.choice.unwrap_or(usual.voices.choice),
             ..usual.voices
         },
+        segments,
         augmentation: args.augment.config(usual.augmentation, tables)?,
         training: Training {
             loss: learning.loss,

@@ -12,9 +12,15 @@ use super::hears::{Hears, Wish, understand};
 use super::{merge, windows};
 use crate::audio;
 use crate::engine::{self, Network, Provider};
+use crate::segments::Segmentation;
 
 /// Longer recordings are heard up to here, in seconds.
 const LONGEST_S: f64 = 30.0;
+
+/// A row that can't be learnt from, whatever the encoder.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Unusable(pub String);
 
 /// Which encoder it is and how it is used: what a run remembers of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -123,13 +129,15 @@ impl Encoder {
         Ok((time, size, numbers))
     }
 
-    /// The embeddings of at most `count` windows of a recording.
+    /// The embeddings of at most `count` windows of a recording, cut as `cut` says, or else at moments at which it sounds.
     ///
     /// # Errors
-    /// Where the recording can't be decoded or is silent, or the encoder fails.
-    pub fn recording(&mut self, path: &Path, count: usize) -> Result<Embeddings> {
+    /// Where the recording can't be decoded or is silent ([`Unusable`], as is one without a window), or the encoder fails.
+    pub fn recording(&mut self, path: &Path, count: usize, cut: Option<&Segmentation>) -> Result<Embeddings> {
         let sound = std::fs::read(path).with_context(|| format!("{}: the recording can't be read", path.display()))?;
-        let key = self.key(&[b"recording", &sound, &count.to_le_bytes()])?;
+        let (count_bytes, how) = (count.to_le_bytes(), cut.map(serde_json::to_vec).transpose()?);
+        let heard: [&[u8]; 3] = [b"recording", &sound, &count_bytes];
+        let key = self.key(&heard.into_iter().chain(how.as_deref()).collect::<Vec<_>>())?;
         self.kept(&key, |encoder| {
             let sound = audio::decode(path)?;
             let rate = f64::from(sound.rate);
@@ -137,8 +145,16 @@ impl Encoder {
             let most = (LONGEST_S * rate) as usize;
             let heard = &sound.samples[..sound.samples.len().min(most)];
             let samples = resample_all(heard, rate, f64::from(encoder.identity.rate))?;
-            let ends = windows::ends(&samples, encoder.identity.rate, count);
-            ensure!(!ends.is_empty(), "{}: the recording is silent", path.display());
+            let (rate, at) = (encoder.identity.rate, path.display());
+            let ends = match cut {
+                None => windows::ends(&samples, rate, count),
+                Some(cut) => windows::cut(&samples, rate, cut, count),
+            };
+            if ends.is_empty() {
+                let reason =
+                    if cut.is_some() { "no window of it holds enough sound" } else { "the recording is silent" };
+                return Err(Unusable(format!("{at}: {reason}")).into());
+            }
             encoder.all(&samples, &ends)
         })
     }

@@ -154,7 +154,7 @@ fn length(fixed: Option<usize>, a_second: f64, unit: &str, wish: &Wish) -> Resul
     let wished = ((seconds * a_second).round() as usize).max(1);
     match fixed {
         Some(fixed) if wish.window_s.is_some() && fixed.abs_diff(wished) > 1 => {
-            bail!("--encoder-window-s {seconds} asks for {wished} {unit}, but its input is made for {fixed}")
+            bail!("{seconds} s (--encoder-window-s, --segment) are {wished} {unit}, but its input is made for {fixed}")
         }
         Some(fixed) => Ok(fixed),
         None => Ok(wished),

@@ -10,11 +10,12 @@ use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::{Device, Tensor, TensorData, activation};
 use indicatif::ProgressBar;
 use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use tocco_models::Task;
 
 use super::cache::Embeddings;
-use super::embed::Encoder;
+use super::embed::{Encoder, Unusable};
 use super::heads::HeadKind;
 use super::run::{EncoderRun, EncoderSettings, Figures};
 use super::score::score;
@@ -22,6 +23,7 @@ use crate::commands::remark;
 use crate::manifest::{Manifest, Row, Split};
 use crate::metrics::{Logits, TEMPERATURES, temperature};
 use crate::net::{Hearing, Net, values};
+use crate::segments::Segmentation;
 use crate::train::{Settings, classes};
 
 /// Rooms in which nobody plays, for models that know `none`.
@@ -52,6 +54,8 @@ pub struct HeadTraining {
     pub seed: u64,
     /// Windows of a recording at most.
     pub windows: usize,
+    /// How they are cut from it; without, they end at moments at which it sounds.
+    pub cut: Option<Segmentation>,
     /// Seconds between two decisions of the exported model.
     pub decision_s: f64,
 }
@@ -62,6 +66,8 @@ pub(super) struct Item {
     pub sounding: u128,
     /// The classes of which somebody said whether they sound.
     pub known: u128,
+    /// How often it is drawn against the others.
+    pub weight: f32,
     pub heard: Embeddings,
 }
 
@@ -82,7 +88,7 @@ pub fn train(
     let started = Instant::now();
     let mut learnt = listen(&mut encoder, manifest, Split::Train, &classes, training)?;
     if let Some(none) = classes.iter().position(|c| c == tocco_models::NONE) {
-        learnt.push(Item { sounding: 1 << none, known: u128::MAX, heard: encoder.rooms(ROOMS)? });
+        learnt.push(Item { sounding: 1 << none, known: u128::MAX, weight: 1.0, heard: encoder.rooms(ROOMS)? });
     }
     for (index, class) in classes.iter().enumerate() {
         let named = manifest.rows.iter().any(|row| row.labels.contains(class));
@@ -158,11 +164,6 @@ fn listen(
     Ok(items)
 }
 
-/// A row that can't be learnt from, whatever the encoder.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Unusable(String);
-
 fn item(encoder: &mut Encoder, row: &Row, classes: &[String], training: &HeadTraining) -> Result<Item> {
     let at = row.path.display();
     let bits = |labels: &[String]| -> Result<u128> {
@@ -177,8 +178,8 @@ fn item(encoder: &mut Encoder, row: &Row, classes: &[String], training: &HeadTra
     }
     let sounding = bits(&row.labels)?;
     let known = if row.known.is_empty() { u128::MAX } else { bits(&row.known)? | sounding };
-    let heard = encoder.recording(&row.path, training.windows)?;
-    Ok(Item { sounding, known, heard })
+    let heard = encoder.recording(&row.path, training.windows, training.cut.as_ref())?;
+    Ok(Item { sounding, known, weight: row.weight, heard })
 }
 
 /// Length of the sequences and size of the embeddings, which must be those of the first recording everywhere.
@@ -229,7 +230,7 @@ fn learn(
     let draw = Draw::new(learnt, head.classes.len());
     let mut best: Option<(f64, Vec<f32>)> = None;
     for step in 0..total {
-        let batch = draw.batch(learnt, head, training.batch_size, &mut rng);
+        let batch = draw.batch(learnt, head, training.batch_size, &mut rng)?;
         let way = (step as f64 + 0.5) / total as f64;
         let rate = training.lr * 0.5 * (1.0 + (std::f64::consts::PI * way).cos());
         let logits = forward(&net, head, batch.frames(head, &on_device));
@@ -297,7 +298,7 @@ impl Batch {
     }
 }
 
-/// Draws windows: every class equally often, then a recording of it, then a window of that.
+/// Draws windows: every class equally often, then a recording of it by its weight, then a window of that.
 struct Draw {
     by_class: Vec<Vec<usize>>,
 }
@@ -310,19 +311,20 @@ impl Draw {
         Self { by_class }
     }
 
-    fn batch(&self, items: &[Item], head: &Settings, size: usize, rng: &mut StdRng) -> Batch {
+    fn batch(&self, items: &[Item], head: &Settings, size: usize, rng: &mut StdRng) -> Result<Batch> {
         let classes = head.classes.len();
         let mut batch = Batch { frames: Vec::new(), targets: Vec::new(), known: Vec::new() };
         for _ in 0..size {
             let of = &self.by_class[rng.random_range(0..self.by_class.len())];
-            let item = &items[of[rng.random_range(0..of.len())]];
+            let item = of.choose_weighted(rng, |i| items[*i].weight).context("the weights can't be drawn by")?;
+            let item = &items[*item];
             let window = rng.random_range(0..item.heard.windows);
             batch.frames.extend(window_of(item, window, head));
             let bit = |bits: u128, class: usize| f32::from(u8::from(bits >> class & 1 == 1));
             batch.targets.extend((0..classes).map(|class| bit(item.sounding, class)));
             batch.known.extend((0..classes).map(|class| bit(item.known, class)));
         }
-        batch
+        Ok(batch)
     }
 }
 
@@ -358,4 +360,29 @@ fn answer(net: &Net, head: &Settings, items: &[Item], device: &Device) -> Vec<Lo
             Logits { values, truth: (0..head.classes.len()).map(truth).collect() }
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::super::heads::settings;
+    use super::*;
+
+    #[test]
+    fn a_recording_is_drawn_as_often_as_its_weight_says_and_each_class_alike() {
+        let item = |class: usize, number: f32, weight: f32| {
+            let heard = Embeddings { windows: 1, time: 1, size: 1, numbers: vec![number] };
+            Item { sounding: 1 << class, known: u128::MAX, weight, heard }
+        };
+        let items = [item(0, 1.0, 4.0), item(0, 2.0, 1.0), item(1, 3.0, 0.1)];
+        let classes = ["a", "b"].map(str::to_owned);
+        let shape = HeadKind::Linear.shape(1).unwrap();
+        let head = settings(shape, Task::Technique, &classes, 1, (&[0.0], &[1.0]));
+        let mut rng = StdRng::seed_from_u64(1);
+        let batch = Draw::new(&items, 2).batch(&items, &head, 4000, &mut rng).unwrap();
+        let share = |number: f32| batch.frames.iter().filter(|x| **x == number).count() as f64 / 4000.0;
+        assert!((share(1.0) - 0.4).abs() < 0.04 && (share(2.0) - 0.1).abs() < 0.04, "{}", share(1.0));
+        assert!((share(3.0) - 0.5).abs() < 0.04, "{}", share(3.0));
+    }
 }

@@ -6,6 +6,8 @@ use rand::{Rng, SeedableRng};
 use tocco_models::{LogMel, Result};
 
 use super::hears::Hears;
+use crate::augment::Clip;
+use crate::segments::Segmentation;
 
 /// A recording sounds while it is no more than this under its loudest moment.
 const SOUNDS_DB: f32 = -40.0;
@@ -28,6 +30,16 @@ pub(super) fn ends(samples: &[f32], rate: u32, count: usize) -> Vec<usize> {
     let sounding: Vec<usize> = (0..levels.len()).filter(|i| levels[*i] > least).collect();
     let chosen = sounding.len().min(count);
     (0..chosen).map(|i| ((sounding[(i + 1) * sounding.len() / chosen - 1] + 1) * hop).min(samples.len())).collect()
+}
+
+/// As [`ends`], for windows that `cut` cuts: at most `count` of those that count for the recording's classes, evenly
+/// spread.
+pub(super) fn cut(samples: &[f32], rate: u32, cut: &Segmentation, count: usize) -> Vec<usize> {
+    // Which class it is makes no difference to where it sounds.
+    let Some(clip) = Clip::single(samples.to_vec(), 0, "") else { return Vec::new() };
+    let ends: Vec<usize> = cut.sounding(&clip, rate).filter_map(|segment| usize::try_from(segment.end).ok()).collect();
+    let chosen = ends.len().min(count);
+    (0..chosen).map(|i| ends[(i + 1) * ends.len() / chosen - 1]).collect()
 }
 
 /// Numbers for the encoder's graph: the window of `samples` that ends at `end`. `seed` draws the noise before the

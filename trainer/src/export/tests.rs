@@ -48,6 +48,7 @@ fn settings(frames_per_step: usize, shape: Shape, task: Task) -> Settings {
             frontend,
             sample_rate: SAMPLE_RATE,
             voices: Voices::default(),
+            segments: None,
             augmentation: Config::default(),
             training: Training::default(),
         },

@@ -12,13 +12,11 @@ use tocco_models::NONE;
 use super::loss::{Taught, Tensors};
 use super::run::Settings;
 use super::teacher::{Listener, Teacher};
-use crate::augment::{Clip, FrameTarget, Scene, SceneConfig, SceneMaker};
+use crate::augment::{Clip, CutWindow, FrameTarget, Scene, SceneConfig, SceneMaker};
 use crate::hash::spread;
 use crate::net::Hearing;
 
-/// Threads that make batches.
-const MAKERS: usize = 2;
-/// Batches that each of them may be ahead.
+/// Batches that each thread which makes them may be ahead.
 const AHEAD: usize = 3;
 
 /// What batches are made from.
@@ -32,6 +30,8 @@ pub(super) struct Plan<'a> {
     pub first: usize,
     /// Batches in the whole training, those before `first` included.
     pub total: usize,
+    /// Threads that make batches.
+    pub workers: usize,
 }
 
 /// One batch as plain numbers; shapes as in [`Tensors`].
@@ -110,7 +110,7 @@ pub(super) fn produce(
     consume: impl FnOnce(&mut dyn FnMut() -> Result<Batch>) -> Result<()>,
 ) -> Result<()> {
     std::thread::scope(|threads| {
-        let lines: Vec<Receiver<Result<Batch>>> = (0..MAKERS)
+        let lines: Vec<Receiver<Result<Batch>>> = (0..plan.workers)
             .map(|maker| {
                 let (send, receive) = sync_channel(AHEAD);
                 threads.spawn(move || {
@@ -119,7 +119,7 @@ pub(super) fn produce(
                         // A send fails only where training has ended: there is nobody to tell then.
                         Err(e) => return drop(send.send(Err(e))),
                     };
-                    for index in (plan.first + maker..plan.total).step_by(MAKERS) {
+                    for index in (plan.first + maker..plan.total).step_by(plan.workers) {
                         if send.send(make(plan.settings, &mut scenes, teacher.as_mut(), index)).is_err() {
                             return;
                         }
@@ -130,7 +130,7 @@ pub(super) fn produce(
             .collect();
         let mut index = 0;
         let mut next = move || {
-            let batch = lines[index % MAKERS].recv().context("the batches ended too early")?;
+            let batch = lines[index % lines.len()].recv().context("the batches ended too early")?;
             index += 1;
             batch
         };
@@ -157,7 +157,7 @@ fn make(
     for &seed in &seeds {
         let (scene, sound) = scenes.make_heard(seed);
         if let Some(teacher) = &mut teacher {
-            taught.push(teacher.hear(&sound, scene.targets.len())?);
+            taught.push(teacher.hear(&sound, scene.frames.len() / options.frontend.frame_size())?);
         }
         all.push(scene);
     }
@@ -194,8 +194,8 @@ fn assemble(settings: &Settings, scenes: &[Scene], taught: &[Vec<Option<Vec<f32>
     };
     let none = settings.classes.iter().position(|c| c == NONE);
     for (index, (scene, &seed)) in scenes.iter().zip(seeds).enumerate() {
-        let push = |batch: &mut Batch, frame: usize| {
-            push_frame(batch, scene, frame, none, options.label_smoothing);
+        let push = |batch: &mut Batch, answer: &Answer, frame: usize| {
+            push_answer(batch, answer, none, options.label_smoothing);
             if let Some(answers) = taught.get(index) {
                 batch.push_taught(answers[frame].as_deref());
             }
@@ -204,19 +204,54 @@ fn assemble(settings: &Settings, scenes: &[Scene], taught: &[Vec<Option<Vec<f32>
             Hearing::Stream => {
                 batch.frames.extend_from_slice(&scene.frames);
                 for frame in 0..scene.targets.len() {
-                    push(&mut batch, frame);
+                    push(&mut batch, &Answer::of_frame(scene, frame), frame);
                 }
             }
             Hearing::Window { frames } => {
-                for end in window_ends(scene, frames, options.windows_per_scene, seed) {
+                for (end, answer) in windows(scene, frames, options.windows_per_scene, seed) {
                     batch.frames.extend_from_slice(&scene.frames[(end - frames) * inputs..end * inputs]);
-                    push(&mut batch, end - 1);
+                    push(&mut batch, &answer, end - 1);
                 }
             }
         }
     }
     settings.normalise(&mut batch.frames);
     batch
+}
+
+/// What is asked of the network at once.
+struct Answer {
+    target: FrameTarget,
+    known: u128,
+    /// What the target is made of, with shares.
+    parts: [(FrameTarget, f32); 2],
+}
+
+impl Answer {
+    fn of_frame(scene: &Scene, frame: usize) -> Self {
+        let target = scene.targets[frame];
+        let parts = match &scene.mixed {
+            None => [(target, 1.0), (target, 0.0)],
+            Some(mixed) => [(mixed.first[frame], mixed.share), (mixed.second[frame], 1.0 - mixed.share)],
+        };
+        Self { target, known: scene.known[frame], parts }
+    }
+
+    fn of_window(window: &CutWindow) -> Self {
+        let target = window.target;
+        Self { target, known: window.known, parts: [(target, 1.0), (target, 0.0)] }
+    }
+}
+
+/// Where the windows of a scene end, and what is asked in each: those that were cut, or any that fit into it.
+fn windows(scene: &Scene, frames: usize, count: usize, seed: u64) -> Vec<(usize, Answer)> {
+    match &scene.windows {
+        Some(cut) => cut.iter().map(|window| (window.end, Answer::of_window(window))).collect(),
+        None => {
+            let ends = window_ends(scene, frames, count, seed).into_iter();
+            ends.map(|end| (end, Answer::of_frame(scene, end - 1))).collect()
+        }
+    }
 }
 
 /// Where windows of a scene end (the frame behind the last). A window is about what its newest frame is about, as on
@@ -234,15 +269,9 @@ fn window_ends(scene: &Scene, frames: usize, count: usize, seed: u64) -> Vec<usi
         .collect()
 }
 
-/// What is asked in a frame of a scene.
-fn push_frame(batch: &mut Batch, scene: &Scene, frame: usize, none: Option<usize>, smoothing: f32) {
-    let target = scene.targets[frame];
-    let parts = match &scene.mixed {
-        None => [(target, 1.0), (target, 0.0)],
-        Some(mixed) => [(mixed.first[frame], mixed.share), (mixed.second[frame], 1.0 - mixed.share)],
-    };
-    push_target(batch, target, scene.known[frame], none);
-    push_distribution(batch, parts, none, smoothing);
+fn push_answer(batch: &mut Batch, answer: &Answer, none: Option<usize>, smoothing: f32) {
+    push_target(batch, answer.target, answer.known, none);
+    push_distribution(batch, answer.parts, none, smoothing);
 }
 
 /// The classes that a target asks for.

@@ -73,6 +73,10 @@ impl Corpus {
                 sum.add_bytes(&word.to_le_bytes());
             }
             clip.samples.iter().for_each(|sample| sum.add(u64::from(sample.to_bits())));
+            // The usual weight says nothing: runs that began before there were weights can go on.
+            if clip.weight != 1.0 {
+                sum.add(u64::from(clip.weight.to_bits()));
+            }
         }
         format!("{:016x}", sum.value())
     }
@@ -110,8 +114,13 @@ fn clip(row: &Row, classes: &[String], options: &Options) -> Result<Clip> {
     // Groups are named collection/instrument/pitch or the like: all but the last part says which instrument it is.
     let kind = row.group.rsplit_once('/').map_or("", |(kind, _)| kind);
     let known = (0..classes.len()).filter(|c| row.sounds(&classes[*c]).is_some()).fold(0, |set, c| set | 1 << c);
-    match Clip::new(samples, sounding, known, kind) {
-        Some(clip) => Ok(clip),
-        None => bail!("{at}: the recording is silent"),
+    let Some(mut clip) = Clip::new(samples, sounding, known, kind) else { bail!("{at}: the recording is silent") };
+    if let Some(cut) = options.segments.filter(|cut| !cut.hears(&clip, options.sample_rate)) {
+        bail!(
+            "{at}: no window of {:.3} s holds enough of its sound; --padding minimal puts silence before short recordings",
+            cut.segment_s
+        );
     }
+    clip.weight = row.weight;
+    Ok(clip)
 }

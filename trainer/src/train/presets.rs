@@ -4,7 +4,9 @@ use tocco_models::{FrontendConfig, Task};
 
 use super::{Options, SAMPLE_RATE, Training};
 use crate::augment::{Config, Range, Voices};
-use crate::net::{AstShape, CbamShape, ConvShape, GruShape, MsCrnnShape, OnSummary, Shape, SummaryShape, TcnShape};
+use crate::net::{
+    AstShape, CbamShape, ConvShape, GruShape, Hearing, MsCrnnShape, OnSummary, Shape, SummaryShape, TcnShape,
+};
 
 /// The networks by the names that `--net` takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -58,7 +60,11 @@ pub fn kind_of(shape: &Shape) -> Option<NetKind> {
     let kinds = <NetKind as clap::ValueEnum>::value_variants().iter().copied();
     kinds.into_iter().find(|&kind| match (&preset(kind, Task::Technique).shape, shape) {
         (Shape::StreamTcn(_), Shape::StreamTcn(_)) | (Shape::StreamGru(_), Shape::StreamGru(_)) => true,
-        (usual, shape) => usual == shape,
+        // The length of the window is a person's to choose.
+        (usual, shape) => match shape.hearing() {
+            Hearing::Window { frames } => usual.clone().with_frames(frames) == *shape,
+            Hearing::Stream => false,
+        },
     })
 }
 
@@ -125,6 +131,7 @@ fn task_options(task: Task) -> Options {
         sample_rate: SAMPLE_RATE,
         frontend: FrontendConfig::default(),
         voices: Voices::default(),
+        segments: None,
         augmentation: Config::default(),
         training: Training::default(),
     };

@@ -24,10 +24,20 @@ pub struct Request {
     pub device: DeviceKind,
     /// A checkpoint is written at least this often, in seconds.
     pub checkpoint_s: f64,
+    /// Threads that prepare batches.
+    #[serde(default = "usual_workers")]
+    pub workers: usize,
     /// What a person may read and use again: `config.toml`.
     pub config: String,
     /// What a person chose.
     pub options: Options,
+}
+
+/// Threads that prepare batches where nobody says how many.
+pub const WORKERS: usize = 2;
+
+fn usual_workers() -> usize {
+    WORKERS
 }
 
 impl Request {

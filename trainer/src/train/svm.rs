@@ -5,6 +5,7 @@ mod solver;
 use anyhow::{Result, bail};
 use burn::module::Param;
 use burn::tensor::{Device, Tensor, TensorData};
+use ndarray::ArrayView2;
 use rayon::prelude::*;
 
 use super::batches::{self, Plan};
@@ -24,24 +25,26 @@ const MOST_BATCHES: usize = 2000;
 ///
 /// # Errors
 /// Where the scenes hold too few windows of one class.
-pub(super) fn fit(settings: &mut Settings, clips: &[Clip], scene: &SceneConfig) -> Result<Net> {
+pub(super) fn fit(settings: &mut Settings, clips: &[Clip], scene: &SceneConfig, workers: usize) -> Result<Net> {
     let Shape::Summary(shape) = &settings.options.shape else { bail!("the network is no support vector machine") };
     let OnSummary::Svm(most) = shape.on else { bail!("the network is no support vector machine") };
-    let mut windows = gather(settings, clips, scene, most * (1 + SCALING_SHARE))?;
+    let count = most * (1 + SCALING_SHARE);
+    let mut windows =
+        gather(&Plan { clips, scene, settings, teacher: None, first: 0, total: MOST_BATCHES, workers }, count)?;
     let (centre, scale) = windows.scale();
     let rows: Vec<&[f64]> = windows.summaries.chunks_exact(centre.len()).collect();
     let (vectors, others) = rows.split_at(most);
-    let kernel = responses(vectors, vectors);
     let answers = responses(others, vectors);
+    let table = ArrayView2::from_shape((most, centre.len()), &windows.summaries[..most * centre.len()])?;
     let machines: Vec<Machine> = (0..settings.classes.len())
         .into_par_iter()
         .map(|class| {
             let is: Vec<bool> = windows.classes.iter().map(|c| *c == class).collect();
-            let machine = Machine::fit(&kernel, &is[..most], COST);
+            let machine = Machine::fit(table, &is[..most], COST)?;
             let decisions: Vec<f64> = answers.chunks_exact(most).map(|r| machine.decision(r)).collect();
-            machine.to_logits(&decisions, &is[most..])
+            Ok(machine.to_logits(&decisions, &is[most..]))
         })
-        .collect();
+        .collect::<Result<_>>()?;
     let mut used: Vec<usize> = (0..most).filter(|v| machines.iter().any(|m| m.weights[*v] != 0.0)).collect();
     // Where one class alone sounds, nothing is told apart by any vector: one stays, of no weight.
     if used.is_empty() {
@@ -82,10 +85,10 @@ impl Windows {
 }
 
 /// Windows that are of one class, from as many batches as it takes; exactly `count`.
-fn gather(settings: &Settings, clips: &[Clip], scene: &SceneConfig, count: usize) -> Result<Windows> {
+fn gather(plan: &Plan<'_>, count: usize) -> Result<Windows> {
     let (mut frames, mut classes) = (Vec::new(), Vec::new());
-    let plan = Plan { clips, scene, settings, teacher: None, first: 0, total: MOST_BATCHES };
-    batches::produce(&plan, |next| {
+    let settings = plan.settings;
+    batches::produce(plan, |next| {
         for _ in 0..MOST_BATCHES {
             for (window, class) in next()?.of_one_class() {
                 if classes.len() == count {

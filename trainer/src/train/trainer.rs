@@ -87,12 +87,13 @@ impl<'a> Trainer<'a> {
         Ok(Self { run, corpus, scene, device, weighting, teacher, net, optimizer, averaged, state })
     }
 
-    /// Makes the steps that are left; a checkpoint after each validation and whenever `every` is over.
+    /// Makes the steps that are left, with batches from so many `workers`; a checkpoint after each validation and
+    /// whenever `every` is over.
     ///
     /// # Errors
     /// Where the loss is no number, a file can't be written, or somebody asks the program to end: a checkpoint is
     /// written then.
-    pub fn all_steps(&mut self, every: Duration) -> Result<()> {
+    pub fn all_steps(&mut self, every: Duration, workers: usize) -> Result<()> {
         let options = &self.run.settings.options;
         let steps = self.steps_per_epoch();
         let total = steps * options.epochs;
@@ -110,6 +111,7 @@ impl<'a> Trainer<'a> {
             teacher,
             first: first * batches,
             total: total * batches,
+            workers,
         };
         let (began, earlier_s) = (Instant::now(), self.state.seconds);
         let mut written = began;

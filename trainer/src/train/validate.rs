@@ -12,6 +12,7 @@ use super::run::{Figures, Run, Settings};
 use crate::augment::Clip;
 use crate::metrics::{self, Confusion, Logits, mean_log_posterior};
 use crate::net::{Hearing, Net, values};
+use crate::segments::{Segment, Segmentation};
 
 /// Frames of a recording that are heard at most.
 const LONGEST_FRAMES: usize = 800;
@@ -86,11 +87,13 @@ fn hear(net: &Net, settings: &Settings, clips: &[Clip], device: &Device) -> Resu
     order.sort_by_key(|(clip, _)| clip.samples.len());
     let mut heard = Vec::with_capacity(clips.len());
     for group in order.chunks(TOGETHER) {
-        let frames: Vec<Vec<f32>> =
-            group.par_iter().map(|(clip, _)| features(clip, settings)).collect::<Result<_>>()?;
         let logits = match settings.options.shape.hearing() {
-            Hearing::Stream => sequences(net, settings, group, &frames, device),
-            Hearing::Window { frames: length } => windows(net, settings, group, &frames, length, device),
+            Hearing::Stream => {
+                let frames: Vec<Vec<f32>> =
+                    group.par_iter().map(|(clip, _)| features(clip, settings)).collect::<Result<_>>()?;
+                sequences(net, settings, group, &frames, device)
+            }
+            Hearing::Window { frames } => windows(net, settings, group, frames, device)?,
         };
         heard.extend(group.iter().zip(logits).map(|((_, class), logits)| Heard { class: *class, logits }));
     }
@@ -129,47 +132,77 @@ fn sequences(
         .collect()
 }
 
-/// Logits of each recording for windows that end at its sounding frames, at most [`MOST_WINDOWS`] of them, evenly
-/// spread.
+/// Logits of each recording for its windows.
 fn windows(
     net: &Net,
     settings: &Settings,
     group: &[(&Clip, usize)],
-    frames: &[Vec<f32>],
     length: usize,
     device: &Device,
-) -> Vec<Vec<f32>> {
-    let (classes, size) = (settings.classes.len(), settings.options.frontend.frame_size());
-    let mut input = Vec::new();
-    let mut counts = Vec::with_capacity(group.len());
-    for ((clip, _), frames) in group.iter().zip(frames) {
-        let ends = sounding(clip, settings, frames.len() / size);
-        let chosen = ends.len().min(MOST_WINDOWS);
-        for i in 0..chosen {
-            let end = ends[(i + 1) * ends.len() / chosen - 1] + 1;
-            // Before the recording there is silence.
-            let before = length.saturating_sub(end);
-            (0..before).for_each(|_| input.extend(settings.silence()));
-            input.extend_from_slice(&frames[end.saturating_sub(length) * size..end * size]);
-        }
-        counts.push(chosen);
-    }
-    let logits: Vec<f32> = input
-        .chunks(WINDOWS_TOGETHER * length * size)
+) -> Result<Vec<Vec<f32>>> {
+    let (classes, numbers) = (settings.classes.len(), length * settings.options.frontend.frame_size());
+    let heard: Vec<Vec<f32>> = (group.par_iter())
+        .map(|(clip, _)| match &settings.options.segments {
+            None => Ok(sounding_windows(clip, settings, length, &features(clip, settings)?)),
+            Some(cut) => cut_windows(clip, settings, length, cut),
+        })
+        .collect::<Result<_>>()?;
+    let logits: Vec<f32> = heard
+        .concat()
+        .chunks(WINDOWS_TOGETHER * numbers)
         .flat_map(|some| {
-            let shape = [some.len() / (length * size), length, size];
+            let shape = [some.len() / numbers, length, numbers / length];
             values(&net.forward(Tensor::<3>::from_data(TensorData::new(some.to_vec(), shape), device)))
         })
         .collect();
     let mut rest = logits.as_slice();
-    counts
-        .iter()
-        .map(|count| {
-            let (mine, others) = rest.split_at(count * classes);
-            rest = others;
-            mine.to_vec()
-        })
-        .collect()
+    let of_each = heard.iter().map(|windows| {
+        let (mine, others) = rest.split_at(windows.len() / numbers * classes);
+        rest = others;
+        mine.to_vec()
+    });
+    Ok(of_each.collect())
+}
+
+/// Windows that end at sounding frames of a recording, at most [`MOST_WINDOWS`] of them, evenly spread.
+fn sounding_windows(clip: &Clip, settings: &Settings, length: usize, frames: &[f32]) -> Vec<f32> {
+    let size = settings.options.frontend.frame_size();
+    let ends = sounding(clip, settings, frames.len() / size);
+    let mut windows = Vec::new();
+    for end in spread(&ends).map(|last| last + 1) {
+        // Before the recording there is silence.
+        (0..length.saturating_sub(end)).for_each(|_| windows.extend(settings.silence()));
+        windows.extend_from_slice(&frames[end.saturating_sub(length) * size..end * size]);
+    }
+    windows
+}
+
+/// Windows of a recording as training cuts them, of those that count for its classes.
+fn cut_windows(clip: &Clip, settings: &Settings, length: usize, cut: &Segmentation) -> Result<Vec<f32>> {
+    let (frontend, rate) = (&settings.options.frontend, settings.options.sample_rate);
+    let segments: Vec<Segment> = cut.sounding(clip, rate).collect();
+    // The first frame looks back by an analysis window.
+    let before = frontend.window.div_ceil(frontend.hop);
+    let mut windows = Vec::new();
+    for segment in spread(&segments) {
+        let start = segment.start - i64::try_from(before * frontend.hop)?;
+        let mut log_mel = LogMel::new(rate, frontend)?;
+        let mut frames = Vec::new();
+        for sample in (Segment { start, ..segment }).samples(clip, 0) {
+            if let Some(frame) = log_mel.push(sample) {
+                frames.extend_from_slice(frame);
+            }
+        }
+        windows.extend_from_slice(&frames[frames.len() - length * frontend.frame_size()..]);
+    }
+    settings.normalise(&mut windows);
+    Ok(windows)
+}
+
+/// At most [`MOST_WINDOWS`], evenly spread; the last is among them.
+fn spread<T: Copy>(all: &[T]) -> impl Iterator<Item = T> {
+    let chosen = all.len().min(MOST_WINDOWS);
+    (0..chosen).map(move |i| all[(i + 1) * all.len() / chosen - 1])
 }
 
 /// Normalised frames of a recording as it is.

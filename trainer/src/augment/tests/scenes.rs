@@ -32,6 +32,7 @@ fn config(augmentation: Config) -> SceneConfig {
         voices: Voices::default(),
         augmentation,
         library: Arc::default(),
+        cut: None,
     }
 }
 

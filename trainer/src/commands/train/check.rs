@@ -3,8 +3,11 @@
 use anyhow::{Context, Result, bail, ensure};
 use tocco_models::LogMel;
 
-use crate::net::{OnSummary, Shape, SummaryShape};
+use crate::net::{Hearing, OnSummary, Shape, SummaryShape};
 use crate::train::Options;
+
+/// Frames of the shortest window.
+const FEWEST_FRAMES: usize = 8;
 
 /// Refuses what can't be meant, before anything is read.
 pub(super) fn check(options: &Options, checkpoint_s: f64) -> Result<()> {
@@ -76,6 +79,17 @@ fn check_frontend(options: &Options) -> Result<()> {
 }
 
 fn check_shape(options: &Options) -> Result<()> {
+    if let Hearing::Window { frames } = options.shape.hearing() {
+        ensure!(
+            frames >= FEWEST_FRAMES,
+            "--segment: {frames} frames are too few for a network, it needs {FEWEST_FRAMES}"
+        );
+    }
+    ensure!(
+        options.segments.is_none() || options.augmentation.mixup.chance == 0.0,
+        "mixup.chance is {}: it mixes scenes, and windows are cut from single recordings; set it to 0",
+        options.augmentation.mixup.chance
+    );
     match &options.shape {
         Shape::StreamTcn(shape) => {
             ensure!(shape.channels > 0, "--channels is 0: it must be at least 1");
@@ -88,14 +102,24 @@ fn check_shape(options: &Options) -> Result<()> {
         Shape::StreamGru(shape) => ensure!(shape.hidden > 0, "--channels is 0: it must be at least 1"),
         Shape::Convolutional(shape) => {
             let mels = options.frontend.mels;
+            let [_, high, wide] = shape.left(mels);
+            ensure!(high > 0, "--mels is {mels}: too few for this network, whose poolings leave nothing of them");
             ensure!(
-                !shape.left(mels).contains(&0),
-                "--mels is {mels}: too few for this network, whose poolings leave nothing of them"
+                wide > 0,
+                "--segment: {} frames are too few for this network, whose poolings leave nothing of them",
+                shape.frames
             );
         }
         Shape::Ast(shape) => {
             let (mels, high) = (options.frontend.mels, shape.patch[0]);
             ensure!(mels.is_multiple_of(high), "--mels is {mels}: this network cuts the bands into patches of {high}");
+            let (frames, wide) = (shape.frames, shape.patch[1]);
+            ensure!(
+                frames.is_multiple_of(wide),
+                "--segment: these are {frames} frames, and this network cuts them into patches of {wide}: --segment {} \
+                 would do",
+                (frames - frames % wide) as f32 * options.frontend.hop as f32 / options.sample_rate as f32
+            );
         }
         Shape::Summary(SummaryShape { on: OnSummary::Svm(_), .. }) => ensure!(
             !options.own_heads,

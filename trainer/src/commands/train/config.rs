@@ -14,6 +14,7 @@ use tocco_models::Task;
 use toml::de::DeValue;
 
 use super::TaskName;
+use super::segments::OF_SCENES;
 use crate::augment::Config;
 use crate::nearest::did_you_mean;
 use crate::net::Shape;
@@ -192,7 +193,8 @@ pub(super) fn as_used(command: &Command, matches: &ArgMatches, options: &Options
     file.insert(AUGMENT.to_owned(), options.augmentation.tables()?.into());
     for arg in command.get_arguments().filter(|a| a.get_long().is_some_and(|long| !NEVER.contains(&long))) {
         let key = name(arg);
-        if table(arg).as_deref() == Some(AUGMENT) {
+        let without_scenes = options.segments.is_some() && OF_SCENES.contains(&key.as_str());
+        if table(arg).as_deref() == Some(AUGMENT) || without_scenes {
             continue;
         }
         let said = matches.value_source(arg.get_id().as_str()) != Some(ValueSource::DefaultValue);

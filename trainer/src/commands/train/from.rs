@@ -7,7 +7,7 @@ use clap::ArgMatches;
 use clap::parser::ValueSource;
 
 use super::Args;
-use crate::net::Shape;
+use crate::net::{Hearing, Shape};
 use crate::train::{NetKind, Options, Run, kind_of, preset};
 
 /// The usual options for a network like the run's, with its network, frontend, rate and step.
@@ -42,7 +42,7 @@ pub(super) fn usual(args: &Args, matches: &ArgMatches, folder: &Path) -> Result<
 }
 
 /// Each option about the network, and whether it asks for another one than the run's.
-fn other_network(args: &Args, run: &Options, kind: NetKind) -> [(&'static str, bool); 13] {
+fn other_network(args: &Args, run: &Options, kind: NetKind) -> [(&'static str, bool); 14] {
     let (asked, frontend) = (&args.frontend, &run.frontend);
     let tcn = if let Shape::StreamTcn(shape) = &run.shape { Some(shape) } else { None };
     let channels = match &run.shape {
@@ -51,6 +51,10 @@ fn other_network(args: &Args, run: &Options, kind: NetKind) -> [(&'static str, b
         _ => None,
     };
     let frames_a_second = run.sample_rate as f32 / frontend.hop as f32;
+    let window = match run.shape.hearing() {
+        Hearing::Stream => None,
+        Hearing::Window { frames } => Some(frames as f32),
+    };
     let heads = args.net == NetKind::Heads;
     let other_kind = if heads { !run.own_heads } else { args.net != kind };
     [
@@ -60,6 +64,7 @@ fn other_network(args: &Args, run: &Options, kind: NetKind) -> [(&'static str, b
         ("channels", args.channels != channels),
         ("dilations", args.dilations.as_ref() != tcn.map(|shape| &shape.dilations)),
         ("memory-s", args.memory_s.map(|s| s * frames_a_second) != tcn.map(|shape| shape.memory_frames)),
+        ("segment", window.is_some() && args.segments.segment.map(|s| (s * frames_a_second).round()) != window),
         ("sample-rate", asked.sample_rate != Some(run.sample_rate)),
         ("fft-size", asked.fft_size != Some(frontend.fft_size)),
         ("window", asked.window != Some(frontend.window)),

@@ -9,8 +9,22 @@ use crate::encoder::{HeadKind, HeadTraining};
 use crate::toml_file::TomlFile;
 
 /// Options that hold with and without an encoder; those of its own stand under [`OWN`].
-const SHARED: [&str; 10] =
-    ["config", "manifest", "out", "device", "seed", "task", "epochs", "batch-size", "lr", "weight-decay"];
+const SHARED: [&str; 14] = [
+    "config",
+    "manifest",
+    "out",
+    "device",
+    "seed",
+    "task",
+    "epochs",
+    "batch-size",
+    "lr",
+    "weight-decay",
+    "segment",
+    "segment-overlap",
+    "padding",
+    "trim",
+];
 /// The heading of an encoder's options.
 const OWN: &str = "Encoder";
 
@@ -34,6 +48,7 @@ pub(super) fn training(args: &Args, matches: &ArgMatches, tables: Option<&TomlFi
         weight_decay: args.learning.weight_decay,
         seed: args.seed,
         windows: 1,
+        cut: None,
         decision_s: 0.1,
     };
     for (name, value) in [("--epochs", training.epochs), ("--batch-size", training.batch_size)] {
@@ -53,6 +68,7 @@ fn refuse_others(matches: &ArgMatches) -> Result<()> {
             ("from", _) => "a head on an encoder begins anew",
             ("teacher", _) => "it teaches whole networks",
             ("no-report", _) => "there is no page about a head",
+            ("workers", _) => "the embeddings are there before the head learns",
             ("checkpoint-s", _) => "a head is trained too quickly for checkpoints",
             (_, Some("Net")) => "the network is the encoder with the --head on it",
             (_, Some("Frontend")) => "what the encoder hears is said with --encoder-rate, --encoder-mels and so on",

@@ -1,10 +1,16 @@
-//! One class against the rest: the dual problem of a support vector machine, two weights at a time (Platt 1998), the
-//! pair that violates its conditions most (Keerthi et al. 2001), then its decisions scaled to logits (Platt 1999).
+//! One class against the rest: linfa's support vector machine, its decisions scaled to logits (Platt 1999).
+//!
+//! The scaling is our own: linfa's keeps nothing where its last line search finds no better step, which happens with
+//! decisions that are scaled well already.
+
+use anyhow::{Context, Result};
+use linfa::DatasetBase;
+use linfa::traits::Fit;
+use linfa_svm::Svm;
+use ndarray::{ArrayView1, ArrayView2};
 
 /// Largest violation of the conditions that is left.
 const TOLERANCE: f64 = 1e-3;
-/// Pairs that are looked at for each vector at most.
-const MOST_ROUNDS: usize = 200;
 /// Newton steps of the scaling at most.
 const MOST_STEPS: usize = 60;
 
@@ -18,37 +24,21 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Fits to the vectors whose responses to each other are `kernel` `[vectors, vectors]`. `is` says which are of the
-    /// class; an error costs `cost`.
-    pub fn fit(kernel: &[f64], is: &[bool], cost: f64) -> Self {
-        let count = is.len();
-        let bounds: Vec<(f64, f64)> = is.iter().map(|is| if *is { (0.0, cost) } else { (-cost, 0.0) }).collect();
-        let mut weights = vec![0.0_f64; count];
-        // What each vector's decision lacks, without the bias.
-        let mut lacks: Vec<f64> = is.iter().map(|is| if *is { 1.0 } else { -1.0 }).collect();
-        let mut bias = 0.0;
-        for _ in 0..MOST_ROUNDS * count {
-            let can_rise = (0..count).filter(|v| weights[*v] < bounds[*v].1);
-            let can_fall = (0..count).filter(|v| weights[*v] > bounds[*v].0);
-            let most = can_rise.max_by(|a, b| lacks[*a].total_cmp(&lacks[*b]));
-            let least = can_fall.min_by(|a, b| lacks[*a].total_cmp(&lacks[*b]));
-            let (Some(up), Some(down)) = (most, least) else { break };
-            bias = f64::midpoint(lacks[up], lacks[down]);
-            let violation = lacks[up] - lacks[down];
-            if violation < TOLERANCE {
-                break;
-            }
-            let (row_up, row_down) = (&kernel[up * count..][..count], &kernel[down * count..][..count]);
-            let curvature = (row_up[up] + row_down[down] - 2.0 * row_up[down]).max(1e-9);
-            let room = (bounds[up].1 - weights[up]).min(weights[down] - bounds[down].0);
-            let change = (violation / curvature).min(room);
-            weights[up] += change;
-            weights[down] -= change;
-            for ((lacks, a), b) in lacks.iter_mut().zip(row_up).zip(row_down) {
-                *lacks -= change * (a - b);
-            }
+    /// Fits to `vectors` `[vectors, numbers]` with responses `exp(-|a - b|^2)`. `is` says which are of the class; an error
+    /// costs `cost`.
+    ///
+    /// # Errors
+    /// Where the solver refuses.
+    pub fn fit(vectors: ArrayView2<'_, f64>, is: &[bool], cost: f64) -> Result<Self> {
+        if is.iter().all(|i| *i == is[0]) {
+            // Nothing is told apart, and the solver has no pair to begin with.
+            return Ok(Self { weights: vec![0.0; is.len()], bias: 0.0 });
         }
-        Self { weights, bias }
+        let params = Svm::<f64, bool>::params().pos_neg_weights(cost, cost).gaussian_kernel(1.0).eps(TOLERANCE);
+        let machine = params
+            .fit(&DatasetBase::new(vectors, ArrayView1::from(is)))
+            .context("the support vector machine can't be fitted")?;
+        Ok(Self { weights: machine.alpha, bias: -machine.rho })
     }
 
     /// The decision for a window with these responses.
@@ -103,6 +93,8 @@ fn logistic(pairs: &[(f64, f64)], start: (f64, f64)) -> (f64, f64) {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     fn response(a: [f64; 2], b: [f64; 2]) -> f64 {
@@ -123,8 +115,8 @@ mod tests {
     #[test]
     fn parts_what_no_line_parts_and_says_how_sure_it_is() {
         let (points, is) = ring(80, 0.0);
-        let kernel: Vec<f64> = points.iter().flat_map(|a| points.iter().map(|b| response(*a, *b))).collect();
-        let machine = Machine::fit(&kernel, &is, 10.0);
+        let vectors = ArrayView2::from(points.as_slice());
+        let machine = Machine::fit(vectors, &is, 10.0).unwrap();
         let balance: f64 = machine.weights.iter().sum();
         assert!(balance.abs() < 1e-9, "the weights of both sides balance: {balance}");
         assert!(machine.weights.iter().zip(&is).all(|(w, is)| if *is { *w >= 0.0 } else { *w <= 0.0 }));
