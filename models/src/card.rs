@@ -152,6 +152,8 @@ pub struct Reference {
 
 /// The most steps of a [`Reference`]: it is run at every load.
 pub const MOST_REFERENCE_STEPS: usize = 64;
+/// So far apart no counts of recordings are.
+const MOST_OFFSET: f32 = 20.0;
 
 /// The whole card. The order of `classes` is the order everywhere.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -174,6 +176,10 @@ pub struct Card {
     /// The logits are divided by this before softmax or sigmoid.
     #[serde(default = "one")]
     pub temperature: f32,
+    /// Per class, what is added to the logits after the temperature (`technique`): training draws rare classes more often
+    /// than they are met.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub offsets: Vec<f32>,
     /// Per class, the probability from which it counts as present (`instruments`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub thresholds: Vec<f32>,
@@ -279,6 +285,13 @@ impl Card {
         let steps = self.reference.as_ref().map_or(0, |r| r.output.len() / self.classes.len());
         if steps > MOST_REFERENCE_STEPS {
             return bad(format!("its reference has {steps} steps, {MOST_REFERENCE_STEPS} are the most"));
+        }
+        if !self.offsets.is_empty() && (self.task != Task::Technique || self.offsets.len() != self.classes.len()) {
+            let (offsets, classes) = (self.offsets.len(), self.classes.len());
+            return bad(format!("{offsets} offsets for {classes} classes: a technique model has one a class, or none"));
+        }
+        if self.offsets.iter().any(|o| o.is_nan() || o.abs() > MOST_OFFSET) {
+            return bad(format!("an offset lies outside -{MOST_OFFSET} to {MOST_OFFSET}"));
         }
         if !self.thresholds.is_empty() && self.thresholds.len() != self.classes.len() {
             return bad(format!("{} thresholds for {} classes", self.thresholds.len(), self.classes.len()));

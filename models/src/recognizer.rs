@@ -246,7 +246,12 @@ impl Listener {
             *p /= self.card.temperature;
         }
         match self.card.task {
-            Task::Technique => softmax(&mut self.probabilities),
+            Task::Technique => {
+                for (p, offset) in self.probabilities.iter_mut().zip(&self.card.offsets) {
+                    *p += offset;
+                }
+                softmax(&mut self.probabilities);
+            }
             Task::Instruments => self.probabilities.iter_mut().for_each(|p| *p = 1.0 / (1.0 + (-*p).exp())),
         }
         Ok(())

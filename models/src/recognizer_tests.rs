@@ -53,6 +53,18 @@ fn it_hears_low_then_high_then_nothing_at_every_rate() {
     }
 }
 
+/// Both tones are called low where the card says that low is what is met.
+#[test]
+fn offsets_of_the_card_weigh_in() {
+    let offset = Card { offsets: vec![-10.0, 10.0, 0.0], ..test_models::card() };
+    let bytes = onnx::encode(&onnx::with_card(test_models::graph(), &offset).unwrap());
+    let model = Model::from_bytes(&bytes).unwrap();
+    let mut recognizer = Recognizer::new(&model, 48_000.0, &Policy::default()).unwrap();
+    let mut heard = Vec::new();
+    recognizer.push(&low_then_high(48_000.0), |d| heard.extend(d.class)).unwrap();
+    assert!(heard.len() > 20 && heard.iter().all(|class| *class == 1 || *class == 2), "{heard:?}");
+}
+
 fn recognizer_class(d: &Decision<'_>) -> &'static str {
     ["high", "low", "none"][d.class.unwrap()]
 }

@@ -13,7 +13,7 @@ const RATE: f32 = 48_000.0;
 #[test]
 fn an_exhausted_pool_is_survived_counted_and_told() {
     let settings = serde_json::json!({
-        "model": {"library": "techniques"},
+        "model": {"library": "bowed-plucked"},
         "osc": {"host": "127.0.0.1", "port": 9},
         "mappings": {
             "none": {"mode": "note", "channel": 1, "number": 60},

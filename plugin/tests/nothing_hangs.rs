@@ -49,7 +49,7 @@ impl Stage {
     fn holding_a_note(place: Place) -> Self {
         let run_in = if place == Place::Worker { 1.0 } else { 0.5 };
         let mode = if place == Place::Offline { ProcessMode::Offline } else { ProcessMode::Realtime };
-        let host = Host::new(&settings("techniques", 60), &[("run_in", run_in)], RATE, LARGEST as u32, mode);
+        let host = Host::new(&settings("bowed-plucked", 60), &[("run_in", run_in)], RATE, LARGEST as u32, mode);
         let mut stage = Self { host, place, pace: Pace::default() };
         let sent = stage.until(|event| matches!(event, NoteEvent::NoteOn { .. }));
         assert_eq!(sent.len(), 1, "{place:?}: {sent:?}");
@@ -162,7 +162,7 @@ fn another_model_by_the_project_or_by_the_host_s_slot_ends_it() {
 fn another_mapping_ends_it_and_strikes_the_new_one() {
     for place in PLACES {
         let mut stage = Stage::holding_a_note(place);
-        stage.restore(&settings("techniques", 72));
+        stage.restore(&settings("bowed-plucked", 72));
         let is_new = |event: &NoteEvent<()>| matches!(event, NoteEvent::NoteOn { key, .. } if *key == Key::Number(72));
         let sent = stage.until(is_new);
         let [first, .., last] = &sent[..] else { panic!("{sent:?}") };

@@ -44,8 +44,8 @@ impl Dice {
 /// Slot 1 is the other shipped model, slot 2 a file that is not there; `none` and `bowed` are notes.
 fn settings() -> serde_json::Value {
     serde_json::json!({
-        "model": {"library": "techniques"},
-        "slots": {"1": {"library": "instruments"}, "3": {"library": "techniques"}},
+        "model": {"library": "bowed-plucked"},
+        "slots": {"1": {"library": "instruments"}, "3": {"library": "bowed-plucked"}},
         "osc": {"host": "127.0.0.1", "port": 9},
         "mappings": {
             "none": {"mode": "note", "channel": 1, "number": 60},

@@ -48,7 +48,8 @@ impl Outcome {
 pub fn play(clap: &Path, phrase: &Phrase, mut on_event: impl FnMut(&Event)) -> Result<Outcome> {
     let receiver = Receiver::start()?;
     let mut host = Host::load(clap)?;
-    host.restore(&State::empty().with_osc_port(receiver.port()))?;
+    let model = serde_json::json!({"library": "bowed-plucked"});
+    host.restore(&State::empty().with_setting("model", model).with_osc_port(receiver.port()))?;
     let processor = host.activate(f64::from(phrase.rate), BLOCK)?;
     let started = Instant::now();
     let mut shown = 0;

@@ -79,6 +79,7 @@ fn with(memory: f32, take: f32) -> Result<Vec<u8>> {
             states: vec![StateSpec { name: "memory".into(), shape: vec![1, CLASSES.len()] }],
         },
         temperature: 1.0,
+        offsets: Vec::new(),
         thresholds: Vec::new(),
         data: Vec::new(),
         licence: "MIT OR Apache-2.0".into(),

@@ -62,7 +62,7 @@ fn clicks_reach_midi_on_their_sample_and_the_socket_within_a_block_and_2_ms() {
 #[test]
 fn real_onsets_reach_midi_and_the_socket() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let (_, model) = library::all().into_iter().find(|(name, _)| *name == "techniques").unwrap();
+    let (_, model) = library::all().into_iter().find(|(name, _)| *name == "bowed-plucked").unwrap();
     let classes = Model::from_bytes(model).unwrap().card().classes.clone();
     let mut sounds = vec![Notes::of_phrase(&locate::repository().join("tests/demo")).unwrap().with_tail()];
     match double_bass(&locate::repository().join("../shared/data"), 20) {

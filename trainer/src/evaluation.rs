@@ -3,8 +3,9 @@
 //! Every recording runs through the same recognizer as in the plugin, with smoothing off. The hops that count are
 //! those with the noise gate open (all of them where it never opens: a noise too soft for the gate must still come
 //! out as `none`). Per hop the decision is the most probable class; a recording's probability of a class is the mean
-//! over its hops. The class of a recording is the most probable one; where any number of classes may sound, every one
-//! whose probability reaches its threshold is heard as well.
+//! over its hops. The class of a recording is the most probable one. Where any number of classes may sound, a class is in
+//! a recording that holds it somewhere: its probability is the mean over the quarter of the hops in which it is the most
+//! likely, and every class whose probability reaches its threshold is heard.
 
 mod notes;
 mod report;
@@ -119,6 +120,7 @@ fn logits(ear: &Ear, model: &Path, wanted: &[Wanted], gate_dbfs: f32) -> Result<
     const HOT: f32 = 10.0;
     let mut card = ear.model.card().clone();
     card.temperature = HOT;
+    card.offsets.clear();
     let (hot, _) = ear.with_card(model, &card)?;
     let (heard, _) = each(wanted, |recording| {
         let mut values = hear(&hot, &recording.path, gate_dbfs)?.posteriors;
@@ -193,18 +195,14 @@ fn while_open(ear: &Ear, path: &Path, policy: &Policy) -> Result<Vec<f32>> {
 /// Mean probabilities and decisions over the hops that count.
 fn summarise(recording: &Wanted, heard: &Hops, thresholds: &[f32], reliability: &mut Reliability) -> Prediction {
     let classes = recording.truth.len();
-    let mut sums = vec![0.0_f64; classes];
     let mut hops = vec![0_u64; classes];
     for posterior in heard.posteriors.chunks_exact(classes) {
-        for (sum, p) in sums.iter_mut().zip(posterior) {
-            *sum += f64::from(*p);
-        }
         hops[argmax(posterior)] += 1;
         reliability.add(posterior, &recording.truth);
     }
     let count: u64 = hops.iter().sum();
-    #[expect(clippy::cast_possible_truncation, reason = "a mean of probabilities fits any float")]
-    let mean = sums.iter().map(|s| (s / count.max(1) as f64) as f32).collect();
+    let parts = if thresholds.is_empty() { 1 } else { SOMEWHERE };
+    let mean = of_likeliest(&heard.posteriors, classes, parts);
     Prediction {
         file: recording.path.display().to_string(),
         truth: recording.truth.clone(),
@@ -214,4 +212,21 @@ fn summarise(recording: &Wanted, heard: &Hops, thresholds: &[f32], reliability: 
         open_hops: if heard.open { count } else { 0 },
         thresholds: thresholds.to_vec(),
     }
+}
+
+/// One part of so many holds a class that is in a recording.
+const SOMEWHERE: usize = 4;
+
+/// Each class's mean over one part in `parts` of the hops, those with its highest numbers: `[classes]`.
+fn of_likeliest(values: &[f32], classes: usize, parts: usize) -> Vec<f32> {
+    let of_class = |class: usize| {
+        let mut column: Vec<f32> = values.iter().skip(class).step_by(classes).copied().collect();
+        column.sort_by(|a, b| b.total_cmp(a));
+        column.truncate(column.len().div_ceil(parts));
+        let sum: f64 = column.iter().map(|value| f64::from(*value)).sum();
+        #[expect(clippy::cast_possible_truncation, reason = "a mean of 32-bit floats")]
+        let mean = (sum / column.len().max(1) as f64) as f32;
+        mean
+    };
+    (0..classes).map(of_class).collect()
 }

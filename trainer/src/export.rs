@@ -53,6 +53,7 @@ pub fn model_bytes(net: &Net, settings: &Settings, figures: &Figures, name: &str
         frontend: Some(settings.options.frontend.clone()),
         network,
         temperature: figures.temperature,
+        offsets: Vec::new(),
         thresholds: match settings.options.task {
             Task::Technique => Vec::new(),
             Task::Instruments => vec![0.5; settings.classes.len()],

@@ -13,7 +13,7 @@ mod multilabel;
 mod ranking;
 
 pub use bootstrap::{Bootstrap, Interval};
-pub use calibration::{Bin, Calibration, Reliability, TEMPERATURES, temperature};
+pub use calibration::{Bin, Calibration, Reliability, TEMPERATURES, offsets, temperature};
 pub use confusion::{ClassFigures, Confusion, Figures};
 pub use events::{Event, EventFigures, Heard, Hop, Judge, STABLE_S, within};
 pub use logits::{Logits, mean_log_posterior};

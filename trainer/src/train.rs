@@ -56,8 +56,6 @@ pub enum DeviceKind {
     Wgpu,
     /// An Apple graphics processor.
     Metal,
-    /// The processor again, through PyTorch's library: several times as fast on the windowed networks' convolutions.
-    Libtorch,
 }
 
 impl DeviceKind {
@@ -72,8 +70,6 @@ impl DeviceKind {
             Self::Wgpu => Ok(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)),
             #[cfg(feature = "metal")]
             Self::Metal => Ok(Device::metal(burn::tensor::DeviceKind::DefaultDevice)),
-            #[cfg(feature = "libtorch")]
-            Self::Libtorch => Ok(Device::libtorch()),
             #[allow(unreachable_patterns, reason = "with every feature on nothing is left")]
             other => {
                 let name = format!("{other:?}").to_lowercase();

@@ -6,7 +6,7 @@ use serde_json::Value;
 use tocco_models::{ClassSet, Task};
 use tocco_trainer::metrics::{
     Confusion, Event, Heard, Hop, Judge, Logits, Reliability, Scored, SetFigures, average_precision, best_thresholds,
-    mean_average_precision, ranking, roc_auc, set_figures, temperature,
+    mean_average_precision, offsets, ranking, roc_auc, set_figures, temperature,
 };
 
 fn golden(part: &str) -> Value {
@@ -130,6 +130,15 @@ fn the_temperature_of_sigmoids_is_that_of_the_least_log_loss() {
         reliability.add(&sigmoid, &row.truth);
     }
     near(reliability.figures().unwrap().negative_log_likelihood, &golden["log_loss"], "log loss");
+}
+
+/// A network that knows nothing must say what counting alone tells: one class nine times as likely as the other.
+#[test]
+fn offsets_are_the_counts_where_nothing_else_is_known() {
+    let row = |class: usize| Logits { values: vec![0.0; 8], truth: vec![Some(class == 0), Some(class == 1)] };
+    let rows: Vec<Logits> = (0..10).map(|i| row(usize::from(i == 0))).collect();
+    let [often, rarely] = offsets(&rows, 1.0)[..] else { panic!("an offset a class") };
+    near(f64::from(often - rarely), &serde_json::json!(9.0_f64.ln()), "offset");
 }
 
 /// A note of 10 ms at each onset, long enough to hold a hop.

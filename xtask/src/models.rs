@@ -116,7 +116,18 @@ impl Bench<'_> {
         self.tocco(&["export", "--run", &run, "--name", recipe.title, "--out", &named])?;
         let manifest = self.manifest(recipe);
         let tune_on = if recipe.name == "instruments" { self.mixtures("val")? } else { manifest };
-        self.tocco(&["evaluate", "--model", &named, "--manifest", &tune_on, "--split", "val", "--tune", "--write-card", &tuned])
+        self.tocco(&[
+            "evaluate",
+            "--model",
+            &named,
+            "--manifest",
+            &tune_on,
+            "--split",
+            "val",
+            "--tune",
+            "--write-card",
+            &tuned,
+        ])
     }
 
     /// Mixtures of two to six notes of one split, and their manifest.

@@ -34,6 +34,7 @@ pub(super) fn card(proto: &pb::ModelProto, name: &str) -> Result<Card> {
         frontend: None,
         network: NetworkKind::Audio { samples, hop: (samples / HOPS_A_WINDOW).max(1) },
         temperature: 1.0,
+        offsets: Vec::new(),
         thresholds: Vec::new(),
         data: Vec::new(),
         licence: String::new(),

@@ -1,6 +1,6 @@
 //! Measures the figures of `docs/latency.md` on this machine.
 //!
-//! `latency TECHNIQUES.csv INSTRUMENTS.csv`: the manifests are those of the shipped models (see `models/library`); their
+//! `latency BOWED-PLUCKED.csv INSTRUMENTS.csv`: the manifests are those of the shipped models (see `models/library`); their
 //! held-out recordings are played, in real time: it takes five minutes.
 
 use std::path::Path;
@@ -16,9 +16,9 @@ use tocco_tests::synthetic;
 const MOST_ROWS: usize = 4;
 
 fn main() -> Result<()> {
-    let usage = "Usage: latency TECHNIQUES.csv INSTRUMENTS.csv";
+    let usage = "Usage: latency BOWED-PLUCKED.csv INSTRUMENTS.csv";
     let manifests: Vec<String> = std::env::args().skip(1).collect();
-    let [techniques, instruments] = &manifests[..] else { bail!(usage) };
+    let [bowed_plucked, instruments] = &manifests[..] else { bail!(usage) };
     for rate in [RATE, 44_100.0] {
         println!("{}", report::terms(rate, &terms(rate)?));
     }
@@ -26,7 +26,7 @@ fn main() -> Result<()> {
     show(&synthetic::at_once()?, &clicks(60), &Setup::ALL)?;
     let [_, audio_thread, _, worker] = Setup::ALL;
     for (model, manifest, most, setups) in [
-        ("techniques", techniques, usize::MAX, &Setup::ALL[..]),
+        ("bowed-plucked", bowed_plucked, usize::MAX, &Setup::ALL[..]),
         ("instruments", instruments, 4, &[audio_thread, worker]),
     ] {
         let (_, bytes) = library::all().into_iter().find(|(name, _)| *name == model).context(model)?;

@@ -119,6 +119,10 @@ fn about(card: &Card) -> String {
         },
     );
     line("temperature", card.temperature.to_string());
+    if !card.offsets.is_empty() {
+        let each = card.classes.iter().zip(&card.offsets).map(|(class, offset)| format!("{class} {offset:+.2}"));
+        line("offsets", each.collect::<Vec<_>>().join(", "));
+    }
     if !card.thresholds.is_empty() {
         line("thresholds", format!("{:?}", card.thresholds));
     }

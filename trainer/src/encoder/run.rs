@@ -153,6 +153,7 @@ impl EncoderRun {
             frontend,
             network,
             temperature: figures.temperature,
+            offsets: Vec::new(),
             thresholds: match settings.task {
                 Task::Technique => Vec::new(),
                 Task::Instruments => vec![0.5; settings.classes.len()],

@@ -144,6 +144,7 @@ fn every_engine_answers_as_each_head_does_on_its_encoder() {
             frontend: None,
             network: NetworkKind::Audio { samples: time * size, hop: size },
             temperature: 1.0,
+            offsets: Vec::new(),
             thresholds: Vec::new(),
             data: Vec::new(),
             licence: String::new(),

@@ -201,8 +201,15 @@ fn pooled(builder: &mut GraphBuilder, chosen: &[(&Member, f64)], task: Task) {
             builder.node("Mul", &[&format!("m{index}/logits"), &part("scale")], &[&part("scaled")], &[]);
             match task {
                 Task::Technique => {
+                    let offsets = &member.card().offsets;
+                    let mut logits = part("scaled");
+                    if !offsets.is_empty() {
+                        builder.initializer(&part("offsets"), &[1, offsets.len()], offsets);
+                        builder.node("Add", &[&logits, &part("offsets")], &[&part("offset")], &[]);
+                        logits = part("offset");
+                    }
                     let last = [("axis", Attribute::Int(1))];
-                    builder.node("Softmax", &[&part("scaled")], &[&part("posterior")], &last)
+                    builder.node("Softmax", &[&logits], &[&part("posterior")], &last)
                 }
                 Task::Instruments => builder.node("Sigmoid", &[&part("scaled")], &[&part("posterior")], &[]),
             };
@@ -244,6 +251,7 @@ fn card(chosen: &[(&Member, f64)], first: &Card, network: NetworkKind, name: &st
         network,
         // Each member's is in the graph.
         temperature: 1.0,
+        offsets: Vec::new(),
         thresholds,
         data,
         licence: licences.join("; "),
@@ -275,7 +283,9 @@ fn answers(chosen: &[(&Member, f64)], task: Task, classes: usize, input: &[f32],
         let mut logits = vec![0.0; classes];
         for (frames, sums) in input.chunks_exact(step).zip(sums.chunks_exact_mut(classes)) {
             runner.step(&frames[step - card.step_input()..], &mut logits)?;
-            let scaled: Vec<f64> = logits.iter().map(|z| f64::from(z / card.temperature)).collect();
+            let offset = |class: usize| card.offsets.get(class).copied().unwrap_or(0.0);
+            let scaled: Vec<f64> =
+                logits.iter().enumerate().map(|(c, z)| f64::from(z / card.temperature + offset(c))).collect();
             let most = scaled.iter().copied().fold(f64::MIN, f64::max);
             let total: f64 = scaled.iter().map(|z| (z - most).exp()).sum();
             for (sum, z) in sums.iter_mut().zip(scaled) {

@@ -171,6 +171,33 @@ fn error(diagram: &Diagram) -> Option<f64> {
     (count > 0).then(|| apart / count as f64)
 }
 
+/// What to add to each class's logits at a temperature so that the hops are called each class as often as it is there,
+/// every recording weighing the same: the offsets under which the truth is least surprising (bias-corrected temperature
+/// scaling, Alexandari, Kundaje and Shrikumar 2020). One more recording of each class than there are, recognised
+/// right, keeps those of rare classes small.
+#[must_use]
+pub fn offsets(recordings: &[Logits], t: f32) -> Vec<f32> {
+    const STEPS: usize = 40;
+    let classes = recordings.first().map_or(0, |r| r.truth.len());
+    let mut there = vec![1.0_f64; classes];
+    recordings.iter().filter_map(|r| r.truth.iter().position(|t| *t == Some(true))).for_each(|c| there[c] += 1.0);
+    let mut offsets = vec![0.0_f64; classes];
+    for _ in 0..STEPS {
+        let mut told = vec![1.0_f64; classes];
+        for recording in recordings {
+            let mean = recording.mean_posterior(f64::from(t), &offsets);
+            told.iter_mut().zip(mean).for_each(|(sum, p)| *sum += p);
+        }
+        offsets
+            .iter_mut()
+            .zip(there.iter().zip(&told))
+            .for_each(|(offset, (there, told))| *offset += (there / told).ln());
+    }
+    let middle = mean(offsets.iter().copied()).unwrap_or(0.0);
+    #[expect(clippy::cast_possible_truncation, reason = "logarithms of ratios of counts")]
+    offsets.iter().map(|offset| (offset - middle) as f32).collect()
+}
+
 /// The temperature within bounds under which the truth is least surprising, every recording weighing the same: golden
 /// section over its logarithm. The negative log-likelihood is convex in the inverse temperature, so there is one valley.
 #[must_use]

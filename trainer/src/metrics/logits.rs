@@ -34,6 +34,20 @@ impl Logits {
         };
         self.values.chunks_exact(classes.max(1)).map(of_hop).sum::<f64>() / hops
     }
+
+    /// Mean over the hops of the softmax at a temperature, with `offsets` added after it: `[classes]`.
+    #[must_use]
+    pub fn mean_posterior(&self, t: f64, offsets: &[f64]) -> Vec<f64> {
+        let mut mean = vec![0.0; offsets.len()];
+        let hops = (self.values.len() / offsets.len().max(1)).max(1) as f64;
+        for hop in self.values.chunks_exact(offsets.len().max(1)) {
+            let shifted: Vec<f64> = hop.iter().zip(offsets).map(|(x, offset)| f64::from(*x) / t + offset).collect();
+            let most = shifted.iter().copied().fold(f64::MIN, f64::max);
+            let total: f64 = shifted.iter().map(|x| (x - most).exp()).sum();
+            mean.iter_mut().zip(&shifted).for_each(|(sum, x)| *sum += (x - most).exp() / total / hops);
+        }
+        mean
+    }
 }
 
 /// Mean over the hops of the logarithm of the softmax `[classes]`; `logits` are `[hops, classes]`.

@@ -25,6 +25,7 @@ pub fn card() -> Card {
             states: vec![StateSpec { name: "past".into(), shape: vec![1, 1, MELS] }],
         },
         temperature: 1.0,
+        offsets: Vec::new(),
         thresholds: Vec::new(),
         data: Vec::new(),
         licence: "MIT OR Apache-2.0".into(),

@@ -14,8 +14,14 @@ const DEGRADED: [(&str, &str); 7] = [
     ("at full scale", "[gain]\nchance = 1\npeak_dbfs = [0, 0]"),
     ("in a small room", "[room]\nchance = 1\nrt60_s = [0.4, 0.4]\nwet_db = [-12, -12]"),
     ("by a laptop's microphone", "[microphone]\nchance = 1\nkinds = [\"laptop\"]"),
-    ("with hum 20 dB below", "[noise]\nchance = 1\nunder_db = [20, 20]\nshares = { coloured = 0, hum = 1, clicks = 0 }"),
-    ("with pink noise 20 dB below", "[noise]\nchance = 1\nunder_db = [20, 20]\nshares = { coloured = 0, hum = 0, clicks = 0, pink = 1 }"),
+    (
+        "with hum 20 dB below",
+        "[noise]\nchance = 1\nunder_db = [20, 20]\nshares = { coloured = 0, hum = 1, clicks = 0 }",
+    ),
+    (
+        "with pink noise 20 dB below",
+        "[noise]\nchance = 1\nunder_db = [20, 20]\nshares = { coloured = 0, hum = 0, clicks = 0, pink = 1 }",
+    ),
     ("at 48 kHz", ""),
 ];
 /// Everything that augmentation does by itself, switched off.
@@ -55,7 +61,8 @@ pub fn measure(bench: &Bench<'_>, recipe: &Recipe) -> Result<()> {
 /// The manifest without phrases, which are grouped by file.
 fn single_notes(bench: &Bench<'_>, manifest: &str) -> Result<String> {
     let all = std::fs::read_to_string(manifest).with_context(|| manifest.to_owned())?;
-    let notes: String = all.lines().filter(|line| !line.contains("/file:")).fold(String::new(), |text, line| text + line + "\n");
+    let notes: String =
+        all.lines().filter(|line| !line.contains("/file:")).fold(String::new(), |text, line| text + line + "\n");
     let path = bench.path("single-notes.csv");
     std::fs::write(&path, notes)?;
     Ok(path)
