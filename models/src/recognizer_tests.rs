@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 use super::*;
-use crate::test_models::{bytes, sine};
+use crate::onnx::{encode, with_card};
+use crate::test_models::{bytes, card, graph, sine};
 use proptest::prelude::*;
 
 /// Everything a decision says, so that comparisons are bit for bit.
@@ -56,8 +57,8 @@ fn it_hears_low_then_high_then_nothing_at_every_rate() {
 /// Both tones are called low where the card says that low is what is met.
 #[test]
 fn offsets_of_the_card_weigh_in() {
-    let offset = Card { offsets: vec![-10.0, 10.0, 0.0], ..test_models::card() };
-    let bytes = onnx::encode(&onnx::with_card(test_models::graph(), &offset).unwrap());
+    let offset = Card { offsets: vec![-10.0, 10.0, 0.0], ..card() };
+    let bytes = encode(&with_card(graph(), &offset).unwrap());
     let model = Model::from_bytes(&bytes).unwrap();
     let mut recognizer = Recognizer::new(&model, 48_000.0, &Policy::default()).unwrap();
     let mut heard = Vec::new();

@@ -18,8 +18,9 @@ Usage: cargo xtask <command>
   test                everything that CI runs: set up, build, bundle, all tests
   bench [--quick]     cost of a hop and of `process`, instances in real time, load time, memory and
                       size of what musicians get: the details by criterion, then one table
-  models              remake the shipped models from the recordings in ../shared/data (or in
-                      $TOCCO_RECORDINGS), and measure them; goes on where it was cut off
+  models [NAME]       remake the shipped models (or one: techniques, instruments) from the recordings
+                      in ../shared/data (or in $TOCCO_RECORDINGS), and measure them; goes on where it
+                      was cut off
   bundle [--release]  build the plugin into target/bundled: CLAP, VST3 and standalone";
 
 fn main() -> Result<()> {
@@ -39,7 +40,8 @@ fn main() -> Result<()> {
         ("test", []) => test(&workspace),
         ("bench", []) => bench(&workspace, false),
         ("bench", ["--quick"]) => bench(&workspace, true),
-        ("models", []) => models::make(&workspace),
+        ("models", []) => models::make(&workspace, None),
+        ("models", [name]) => models::make(&workspace, Some(name)),
         ("bundle", []) => bundle::build_and_bundle(&workspace, &[]),
         ("bundle", ["--release"]) => bundle::build_and_bundle(&workspace, &["--release"]),
         ("" | "help" | "--help" | "-h", []) => {

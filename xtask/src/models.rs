@@ -42,11 +42,14 @@ struct Bench<'a> {
     recordings: PathBuf,
 }
 
-/// Makes and measures both models.
+/// Makes and measures all models, or the one of this name.
 ///
 /// # Errors
 /// Where the recordings are missing, or a step fails: its command is named.
-pub fn make(workspace: &Workspace) -> Result<()> {
+pub fn make(workspace: &Workspace, only: Option<&str>) -> Result<()> {
+    let names: Vec<&str> = RECIPES.iter().map(|recipe| recipe.name).collect();
+    let chosen: Vec<&Recipe> = RECIPES.iter().filter(|recipe| only.is_none_or(|name| recipe.name == name)).collect();
+    ensure!(!chosen.is_empty(), "there is no recipe «{}»; there are {}", only.unwrap_or_default(), names.join(", "));
     setup::system_packages(setup::Need::Models)?;
     let recordings = std::env::var_os("TOCCO_RECORDINGS").map_or_else(|| "../shared/data".into(), PathBuf::from);
     ensure!(
@@ -59,15 +62,15 @@ pub fn make(workspace: &Workspace) -> Result<()> {
     let tocco = workspace.profile_folder("debug").join(format!("tocco{}", std::env::consts::EXE_SUFFIX));
     let bench = Bench { workspace, tocco, folder: workspace.target().join("models"), recordings };
     negatives::train(&bench.folder.join("made"))?;
-    for recipe in &RECIPES {
+    for recipe in &chosen {
         bench.train(recipe)?;
         bench.tune(recipe)?;
     }
     negatives::held_out(&bench.folder.join("negatives"))?;
-    for recipe in &RECIPES {
+    for recipe in &chosen {
         figures::measure(&bench, recipe)?;
     }
-    for recipe in &RECIPES {
+    for recipe in &chosen {
         for ending in ["onnx", "txt", "html"] {
             let file = format!("{}.{ending}", recipe.name);
             let library = workspace.root().join("models/library").join(&file);

@@ -3,10 +3,12 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
 use super::{Bench, Recipe};
+use crate::cargo::checked;
 
 /// What recordings are heard through, one at a time: a name and the table that does it.
 const DEGRADED: [(&str, &str); 7] = [
@@ -53,6 +55,9 @@ pub fn measure(bench: &Bench<'_>, recipe: &Recipe) -> Result<()> {
         let title = format!("Held-out recordings {what}");
         bench.tell(&mut text, &title, &["evaluate", "--model", &model, "--manifest", &copies])?;
     }
+    let coded = coded(bench, recipe)?;
+    let title = "Held-out recordings through MP3 at 96 kbit/s";
+    bench.tell(&mut text, title, &["evaluate", "--model", &model, "--manifest", &coded])?;
     std::fs::write(bench.folder.join(format!("{}.txt", recipe.name)), text)?;
     let page = bench.path(&format!("{}.html", recipe.name));
     bench.tocco(&["report", "--run", &bench.path(recipe.name), "--no-audio", "--out", &page])
@@ -87,6 +92,29 @@ fn degraded(bench: &Bench<'_>, recipe: &Recipe, what: &str, table: &str) -> Resu
     let what = ["augment", "--manifest", &source, "--split", "test", "--without-originals", "--config", &file];
     bench.tocco(&[&what[..], &["--rate", rate, "--out", &folder]].concat())?;
     Ok(manifest)
+}
+
+/// Copies of the held-out recordings through a coder of MP3.
+fn coded(bench: &Bench<'_>, recipe: &Recipe) -> Result<String> {
+    let folder = bench.folder.join(format!("{}-mp3", recipe.name));
+    let path = folder.join("manifest.csv");
+    if path.is_file() {
+        return Ok(path.display().to_string());
+    }
+    std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    let source = bench.manifest(recipe);
+    let rows = std::fs::read_to_string(&source).with_context(|| source.clone())?;
+    let mut manifest = rows.lines().next().map(|heading| format!("{heading}\n")).unwrap_or_default();
+    for (number, row) in rows.lines().filter(|row| row.contains(",test,")).enumerate() {
+        let (recording, rest) = row.split_once(',').with_context(|| source.clone())?;
+        let (recording, copy) = (bench.folder.join(recording.trim_matches('"')), format!("{number:05}.mp3"));
+        let mut command = Command::new("ffmpeg");
+        command.args(["-loglevel", "error", "-y", "-i"]).arg(&recording).args(["-b:a", "96k"]).arg(folder.join(&copy));
+        checked(&mut command)?;
+        writeln!(manifest, "{copy},{rest}")?;
+    }
+    std::fs::write(&path, manifest)?;
+    Ok(path.display().to_string())
 }
 
 impl Bench<'_> {
