@@ -250,3 +250,56 @@ fn models_stand_side_by_side() {
     let words = tocco!("compare", right, other, "--manifest", manifest).refusal();
     assert!(words.contains("fewer than two classes in common (high)"), "{words}");
 }
+
+/// A note that is right from the start counts from its onset; one that another note breaks into, from behind that.
+#[test]
+fn single_notes_are_timed_until_the_decision_that_holds() {
+    let root = tempfile::tempdir().unwrap();
+    let rest = vec![0.0; RATE as usize / 2];
+    let note = |parts: &[(f32, f32)]| {
+        let sounds = parts.iter().map(|(hz, seconds)| sine(RATE, *hz, *seconds));
+        [rest.clone(), sounds.collect::<Vec<_>>().concat(), rest.clone()].concat()
+    };
+    let mut manifest = HEADER.to_owned();
+    for (name, label, sound) in [
+        ("steady.wav", "low", note(&[(LOW_HZ, 1.0)])),
+        ("broken.wav", "high", note(&[(HIGH_HZ, 0.4), (LOW_HZ, 0.3), (HIGH_HZ, 0.3)])),
+    ] {
+        write_wav(&root.path().join(name), RATE, &[&sound]);
+        manifest += &format!("{name},{label},{name},test,2,{RATE},\n");
+    }
+    let path = root.path().join("m.csv");
+    std::fs::write(&path, &manifest).unwrap();
+    let figures = |manifest: &Path| {
+        let model = model(root.path());
+        let report = json(tocco!("evaluate", "--notes", "--model", model, "--manifest", manifest, "--json"));
+        report["classes"].as_array().unwrap().clone()
+    };
+    let [high, low] = &figures(&path)[..] else { panic!("two classes") };
+    let seconds = |figures: &Value, key: &str| figures[key].as_f64().unwrap();
+    assert_eq!((&low["class"], &low["never"]), (&"low".into(), &0.into()), "{low}");
+    assert!((0.0..0.15).contains(&seconds(low, "onset_median_s")), "{low}");
+    assert!((0.7..0.85).contains(&seconds(high, "onset_median_s")), "what was taken back does not count: {high}");
+    assert_eq!(seconds(high, "release_median_s"), 0.0, "it was told long before the end: {high}");
+
+    std::fs::write(&path, manifest.replace("steady.wav,low", "steady.wav,high")).unwrap();
+    let wrong = &figures(&path)[0];
+    assert_eq!(
+        (&wrong["notes"], &wrong["never"], &wrong["onset_p90_s"]),
+        (&2.into(), &1.into(), &Value::Null),
+        "{wrong}"
+    );
+}
+
+/// Half a second of high in two seconds of low: both are in the recording.
+#[test]
+fn a_class_is_in_a_recording_that_holds_it_somewhere() {
+    let root = tempfile::tempdir().unwrap();
+    let sound = [sine(RATE, LOW_HZ, 1.4), sine(RATE, HIGH_HZ, 0.6)].concat();
+    write_wav(&root.path().join("both.wav"), RATE, &[&sound]);
+    let path = root.path().join("m.csv");
+    std::fs::write(&path, format!("{HEADER}both.wav,high;low,both,test,2,{RATE},\n")).unwrap();
+    let model = several(root.path(), "bold", 0.0);
+    let report = json(tocco!("evaluate", "--model", model, "--manifest", path, "--json"));
+    assert_eq!(row(&report, "card")["figures"]["exact_match"], 1.0, "{report}");
+}

@@ -331,3 +331,23 @@ fn recordings_of_several_classes_teach_instruments_and_not_techniques() {
         assert_eq!(words.matches("it has 2 labels").count(), skipped, "{words}");
     }
 }
+
+/// Where any number of instruments may sound, a recording called `none` holds none of them: it is no class.
+#[test]
+fn noise_teaches_instruments_that_nothing_plays() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = data_set(folder.path());
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    let clicks: Vec<f32> = (0..RATE / 2).map(|i| if i % 4000 < 40 { 0.3 } else { 0.0 }).collect();
+    let mut rows = String::new();
+    for split in ["train", "val", "test"] {
+        write_wav(&folder.path().join(format!("clicks-{split}.wav")), &clicks);
+        rows += &format!("clicks-{split}.wav,none,clicks-{split},{split},0.5,{RATE}\n");
+    }
+    std::fs::write(&manifest, text + &rows).unwrap();
+    let run = folder.path().join("run");
+    let output = tocco(&small(&manifest, &run, "--epochs 1 --no-report --task instruments"));
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && words.contains("19 recordings") && words.contains("2 classes"), "{words}");
+    assert!(!words.contains("skipped"), "{words}");
+}
