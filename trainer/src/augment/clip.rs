@@ -75,7 +75,7 @@ impl Clip {
         self.peak
     }
 
-    /// The note in the recording of a single one: from where it first sounds to where it has fallen [`LET_GO_DB`] under
+    /// The note in the recording of a single one: from where it first sounds to where it has fallen 20 dB under
     /// its loudest moment for good.
     #[must_use]
     pub fn note(&self) -> Range<usize> {

@@ -132,7 +132,7 @@ impl Encoder {
     /// The embeddings of at most `count` windows of a recording, cut as `cut` says, or else at moments at which it sounds.
     ///
     /// # Errors
-    /// Where the recording can't be decoded or is silent ([`Unusable`], as is one without a window), or the encoder fails.
+    /// Where the recording can't be decoded or is silent, or holds no window, or the encoder fails.
     pub fn recording(&mut self, path: &Path, count: usize, cut: Option<&Segmentation>) -> Result<Embeddings> {
         let sound = std::fs::read(path).with_context(|| format!("{}: the recording can't be read", path.display()))?;
         let (count_bytes, how) = (count.to_le_bytes(), cut.map(serde_json::to_vec).transpose()?);
