@@ -221,8 +221,11 @@ const SOMEWHERE: usize = 4;
 fn of_likeliest(values: &[f32], classes: usize, parts: usize) -> Vec<f32> {
     let of_class = |class: usize| {
         let mut column: Vec<f32> = values.iter().skip(class).step_by(classes).copied().collect();
-        column.sort_by(|a, b| b.total_cmp(a));
-        column.truncate(column.len().div_ceil(parts));
+        let kept = column.len().div_ceil(parts);
+        if kept < column.len() {
+            column.select_nth_unstable_by(kept, |a, b| b.total_cmp(a));
+            column.truncate(kept);
+        }
         let sum: f64 = column.iter().map(|value| f64::from(*value)).sum();
         #[expect(clippy::cast_possible_truncation, reason = "a mean of 32-bit floats")]
         let mean = (sum / column.len().max(1) as f64) as f32;

@@ -31,7 +31,7 @@ pub struct Scored {
 
 /// The index of the largest number; the first of equals.
 #[must_use]
-pub fn argmax(numbers: &[f32]) -> usize {
+pub fn argmax<T: PartialOrd>(numbers: &[T]) -> usize {
     (0..numbers.len()).fold(0, |best, i| if numbers[i] > numbers[best] { i } else { best })
 }
 

@@ -21,18 +21,20 @@ struct Recipe {
     title: &'static str,
     /// The choice of recordings in trainer/recipes/labels.toml.
     label_set: &'static str,
+    /// Whether it is tuned and judged on mixtures of notes too, since any number of its classes may sound.
+    mixtures: bool,
 }
 
 const RECIPES: [Recipe; 2] = [
-    Recipe { name: "techniques", title: "Techniques", label_set: "techniques" },
-    Recipe { name: "instruments", title: "Instruments", label_set: "every-instrument" },
+    Recipe { name: "techniques", title: "Techniques", label_set: "techniques", mixtures: false },
+    Recipe { name: "instruments", title: "Instruments", label_set: "every-instrument", mixtures: true },
 ];
 
 /// Decides, with the groups' names, in which split each recording stands.
 const SEED: &str = "1";
 
 /// What all steps need.
-struct Bench<'a> {
+struct Workshop<'a> {
     workspace: &'a Workspace,
     /// The command `tocco`.
     tocco: PathBuf,
@@ -60,21 +62,21 @@ pub fn make(workspace: &Workspace, only: Option<&str>) -> Result<()> {
     // As the tests are built, so that nothing is compiled twice.
     checked(workspace.cargo().args(["build", "--workspace", "--lib", "--bins", "--tests"]))?;
     let tocco = workspace.profile_folder("debug").join(format!("tocco{}", std::env::consts::EXE_SUFFIX));
-    let bench = Bench { workspace, tocco, folder: workspace.target().join("models"), recordings };
-    negatives::train(&bench.folder.join("made"))?;
+    let workshop = Workshop { workspace, tocco, folder: workspace.target().join("models"), recordings };
+    negatives::train(&workshop.folder.join("made"))?;
     for recipe in &chosen {
-        bench.train(recipe)?;
-        bench.tune(recipe)?;
+        workshop.train(recipe)?;
+        workshop.tune(recipe)?;
     }
-    negatives::held_out(&bench.folder.join("negatives"))?;
+    negatives::held_out(&workshop.folder.join("negatives"))?;
     for recipe in &chosen {
-        figures::measure(&bench, recipe)?;
+        figures::measure(&workshop, recipe)?;
     }
     for recipe in &chosen {
         for ending in ["onnx", "txt", "html"] {
             let file = format!("{}.{ending}", recipe.name);
             let library = workspace.root().join("models/library").join(&file);
-            std::fs::copy(bench.folder.join(&file), &library)
+            std::fs::copy(workshop.folder.join(&file), &library)
                 .with_context(|| format!("{}: it can't be written", library.display()))?;
         }
     }
@@ -82,7 +84,7 @@ pub fn make(workspace: &Workspace, only: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-impl Bench<'_> {
+impl Workshop<'_> {
     fn tocco(&self, arguments: &[&str]) -> Result<()> {
         checked(self.workspace.command(&self.tocco).args(arguments))
     }
@@ -118,7 +120,7 @@ impl Bench<'_> {
         let tuned = self.path(&format!("{}.onnx", recipe.name));
         self.tocco(&["export", "--run", &run, "--name", recipe.title, "--out", &named])?;
         let manifest = self.manifest(recipe);
-        let tune_on = if recipe.name == "instruments" { self.mixtures("val")? } else { manifest };
+        let tune_on = if recipe.mixtures { self.mixtures(recipe, "val")? } else { manifest };
         self.tocco(&[
             "evaluate",
             "--model",
@@ -134,13 +136,13 @@ impl Bench<'_> {
     }
 
     /// Mixtures of two to six notes of one split, and their manifest.
-    fn mixtures(&self, split: &str) -> Result<String> {
+    fn mixtures(&self, recipe: &Recipe, split: &str) -> Result<String> {
         let folder = self.path(&format!("mixtures-{split}"));
         let manifest = format!("{folder}/manifest.csv");
         if !Path::new(&manifest).is_file() {
             // As trainer/recipes/divisions.toml has it.
             let seed = if split == "val" { "2" } else { "3" };
-            let notes = self.path("instruments.csv");
+            let notes = self.manifest(recipe);
             let how = ["--count", "1000", "--polyphony", "2..6", "--gain-db", "-12..0", "--rate", "24000"];
             let what = ["mix", "--manifest", &notes, "--split", split, "--seed", seed, "--out", &folder];
             self.tocco(&[&what, &how[..]].concat())?;

@@ -79,14 +79,18 @@ impl Clip {
     /// its loudest moment for good.
     #[must_use]
     pub fn note(&self) -> Range<usize> {
-        let last = self.levels.iter().rposition(|&l| l > LET_GO_DB).map_or(0, |hop| (hop + 1) * LEVEL_HOP);
-        self.onset..last.min(self.samples.len())
+        self.until(LET_GO_DB)
     }
 
     /// From the first to the last sample that can be heard.
     #[must_use]
     pub fn sounding(&self) -> Range<usize> {
-        let last = self.levels.iter().rposition(|&l| l > OVER_DB).map_or(0, |hop| (hop + 1) * LEVEL_HOP);
+        self.until(OVER_DB)
+    }
+
+    /// From the onset to the last sample over a level relative to the loudest, in dB.
+    fn until(&self, db: f32) -> Range<usize> {
+        let last = self.levels.iter().rposition(|&l| l > db).map_or(0, |hop| (hop + 1) * LEVEL_HOP);
         self.onset..last.min(self.samples.len())
     }
 

@@ -461,12 +461,13 @@ impl Config {
         ]
     }
 
-    fn ranges(&self) -> [(&'static str, Range, f32, f32); 21] {
+    fn ranges(&self) -> [(&'static str, Range, f32, f32); 22] {
         [
             ("pitch_shift.semitones", self.pitch_shift.semitones, -24.0, 24.0),
             ("detune.cents", self.detune.cents, -100.0, 100.0),
             ("time_stretch.factor", self.time_stretch.factor, 0.25, 4.0),
             ("time_shift.seconds", self.time_shift.seconds, -60.0, 60.0),
+            ("release.after_s", self.release.after_s, 0.02, 60.0),
             ("swell.db_per_s", self.swell.db_per_s, -60.0, 60.0),
             ("tilt.db_per_octave", self.tilt.db_per_octave, -6.0, 6.0),
             ("high_pass.hz", self.high_pass.hz, 1.0, 20_000.0),

@@ -44,8 +44,8 @@ pub struct Args {
     /// Run no model: pool predictions, e.g. of all folds, and print the figures over all of them.
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["model", "manifest", "data", "tune", "labels"])]
     from_predictions: Vec<PathBuf>,
-    /// Fit temperature and, for any number of classes at a time, thresholds to the manifest's val split, and judge the
-    /// other split with them too.
+    /// Fit the temperature, and for each class an offset (one class at a time) or a threshold (any number), to the
+    /// manifest's val split. The figures are those before; what the tuning changed stands below them.
     #[arg(long, requires = "manifest")]
     tune: bool,
     /// Write the model with what --tune found in its card.
@@ -140,13 +140,31 @@ pub fn run(args: Args) -> Result<()> {
     tell(&args, &report, &heard.predictions, start)
 }
 
+fn make_folder(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("{}: the folder can't be made", folder.display()))
+}
+
+/// Writes a report into the folder of `--out` and prints it with `--json`; whether it was printed.
+fn told(args: &Args, file: &str, report: &impl Serialize) -> Result<bool> {
+    if let Some(folder) = &args.out {
+        make_folder(folder)?;
+        tocco_models::write_beside(&folder.join(file), &serde_json::to_vec_pretty(report)?)?;
+    }
+    if args.json {
+        let mut out = std::io::stdout().lock();
+        serde_json::to_writer_pretty(&mut out, report)?;
+        writeln!(out)?;
+    }
+    Ok(args.json)
+}
+
 /// Writes what is asked for and prints the figures.
 fn tell(args: &Args, report: &Report, predictions: &Predictions, start: Instant) -> Result<()> {
     if let Some(path) = &args.predictions {
         tocco_models::write_beside(path, &predictions.to_csv()?)?;
     }
     if let Some(folder) = &args.out {
-        std::fs::create_dir_all(folder).with_context(|| format!("{}: the folder can't be made", folder.display()))?;
+        make_folder(folder)?;
         if let Some((files, hops)) = predictions.confusions() {
             let title = format!("{}, {}: {} recordings", report.model, report.source, predictions.rows.len());
             tocco_models::write_beside(&folder.join("confusion.csv"), &files.to_csv()?)?;
@@ -156,14 +174,11 @@ fn tell(args: &Args, report: &Report, predictions: &Predictions, start: Instant)
             super::remark("no confusion matrix is written: a recording holds several classes, or none");
         }
         tocco_models::write_beside(&folder.join("predictions.csv"), &predictions.to_csv()?)?;
-        tocco_models::write_beside(&folder.join("report.json"), &serde_json::to_vec_pretty(report)?)?;
     }
-    let mut out = std::io::stdout().lock();
-    if args.json {
-        serde_json::to_writer_pretty(&mut out, report)?;
-        writeln!(out)?;
+    if told(args, "report.json", report)? {
         return Ok(());
     }
+    let mut out = std::io::stdout().lock();
     writeln!(out, "{} on {} ({:.1} s)", report.model, report.source, start.elapsed().as_secs_f64())?;
     write!(out, "{}", report.text())?;
     if report.skipped > 0 {
@@ -189,16 +204,10 @@ fn soon(args: &Args, ear: &Ear) -> Result<()> {
         skipped: chosen.skipped + heard.skipped,
         classes: heard.classes,
     };
-    if let Some(folder) = &args.out {
-        std::fs::create_dir_all(folder).with_context(|| format!("{}: the folder can't be made", folder.display()))?;
-        tocco_models::write_beside(&folder.join("notes.json"), &serde_json::to_vec_pretty(&report)?)?;
-    }
-    let mut out = std::io::stdout().lock();
-    if args.json {
-        serde_json::to_writer_pretty(&mut out, &report)?;
-        writeln!(out)?;
+    if told(args, "notes.json", &report)? {
         return Ok(());
     }
+    let mut out = std::io::stdout().lock();
     writeln!(out, "{} on {}: when single notes are recognised", report.model, report.source)?;
     report.classes.iter().try_for_each(|figures| writeln!(out, "  {}", figures.text()))?;
     Ok(())
@@ -220,23 +229,17 @@ fn continuous(args: &Args, ear: &Ear) -> Result<()> {
         continuous: args.labels.as_ref().map(followed).transpose()?,
         false_triggers: args.negatives.as_ref().map(|folder| false_triggers(ear, folder, &policy)).transpose()?,
     };
-    if let Some(folder) = &args.out {
-        std::fs::create_dir_all(folder).with_context(|| format!("{}: the folder can't be made", folder.display()))?;
-        tocco_models::write_beside(&folder.join("report.json"), &serde_json::to_vec_pretty(&report)?)?;
-    }
-    let mut out = std::io::stdout().lock();
-    if args.json {
-        serde_json::to_writer_pretty(&mut out, &report)?;
-        writeln!(out)?;
+    if told(args, "report.json", &report)? {
         return Ok(());
     }
+    let mut out = std::io::stdout().lock();
     write!(out, "{}: ", report.model)?;
     write!(out, "{}", report.continuous.as_ref().map(Continuous::text).unwrap_or_default())?;
     write!(out, "{}", report.false_triggers.as_ref().map(FalseTriggers::text).unwrap_or_default())?;
     Ok(())
 }
 
-/// Fits temperature and thresholds to the validation split, writes them where asked, and answers with them.
+/// Fits temperature, offsets and thresholds to the validation split, writes them where asked, and answers with them.
 fn fit(args: &Args, ear: &Ear, model: &Path, judged: &[Row], validation: &[Row]) -> Result<(Ear, TunedOn)> {
     let manifest = args.manifest.as_deref().unwrap_or(Path::new("")).display();
     ensure!(

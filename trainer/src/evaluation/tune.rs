@@ -8,7 +8,7 @@ use tocco_models::{Card, Task};
 
 use super::{Hops, SOMEWHERE, Wanted, logits, of_likeliest, summarise};
 use crate::listen::Ear;
-use crate::metrics::{Confusion, Logits, Reliability, TEMPERATURES, best_thresholds, offsets, temperature};
+use crate::metrics::{Confusion, Logits, Reliability, TEMPERATURES, argmax, best_thresholds, offsets, temperature};
 use crate::predictions::Predictions;
 
 /// What was fitted.
@@ -76,8 +76,7 @@ fn share_of_offsets(card: &Card, heard: &[Logits]) -> Vec<f32> {
         for recording in heard {
             if let Some(truth) = recording.truth.iter().position(|t| *t == Some(true)) {
                 let mean = recording.mean_posterior(f64::from(card.temperature), &offsets);
-                let answer = (0..mean.len()).max_by(|a, b| mean[*a].total_cmp(&mean[*b])).unwrap_or(0);
-                confusion.add(truth, answer, 1);
+                confusion.add(truth, argmax(&mean), 1);
             }
         }
         confusion.figures().macro_f1

@@ -20,7 +20,7 @@ impl Logits {
         let of_hop = |hop: &[f32]| match task {
             Task::Technique => {
                 let right = self.truth.iter().position(|t| *t == Some(true));
-                right.map_or(0.0, |c| log_sum_exp(hop, t) - f64::from(hop[c]) / t)
+                right.map_or(0.0, |c| log_sum_exp(hop.iter().map(|x| f64::from(*x) / t)) - f64::from(hop[c]) / t)
             }
             Task::Instruments => {
                 let known = hop.iter().zip(&self.truth).filter_map(|(x, t)| Some((f64::from(*x), (*t)?)));
@@ -42,9 +42,8 @@ impl Logits {
         let hops = (self.values.len() / offsets.len().max(1)).max(1) as f64;
         for hop in self.values.chunks_exact(offsets.len().max(1)) {
             let shifted: Vec<f64> = hop.iter().zip(offsets).map(|(x, offset)| f64::from(*x) / t + offset).collect();
-            let most = shifted.iter().copied().fold(f64::MIN, f64::max);
-            let total: f64 = shifted.iter().map(|x| (x - most).exp()).sum();
-            mean.iter_mut().zip(&shifted).for_each(|(sum, x)| *sum += (x - most).exp() / total / hops);
+            let total = log_sum_exp(shifted.iter().copied());
+            mean.iter_mut().zip(&shifted).for_each(|(sum, x)| *sum += (x - total).exp() / hops);
         }
         mean
     }
@@ -55,7 +54,7 @@ impl Logits {
 pub fn mean_log_posterior(logits: &[f32], classes: usize) -> Vec<f64> {
     let mut sum = vec![0.0_f64; classes];
     for hop in logits.chunks_exact(classes) {
-        let total = log_sum_exp(hop, 1.0);
+        let total = log_sum_exp(hop.iter().map(|x| f64::from(*x)));
         for (s, x) in sum.iter_mut().zip(hop) {
             *s += f64::from(*x) - total;
         }
@@ -65,8 +64,8 @@ pub fn mean_log_posterior(logits: &[f32], classes: usize) -> Vec<f64> {
     sum
 }
 
-/// Logarithm of the sum of the exponentials at a temperature.
-fn log_sum_exp(logits: &[f32], temperature: f64) -> f64 {
-    let most = f64::from(logits.iter().copied().fold(f32::MIN, f32::max)) / temperature;
-    most + logits.iter().map(|x| (f64::from(*x) / temperature - most).exp()).sum::<f64>().ln()
+/// Logarithm of the sum of the exponentials.
+fn log_sum_exp(values: impl Iterator<Item = f64> + Clone) -> f64 {
+    let most = values.clone().fold(f64::MIN, f64::max);
+    most + values.map(|x| (x - most).exp()).sum::<f64>().ln()
 }

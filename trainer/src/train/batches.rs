@@ -82,9 +82,7 @@ impl Batch {
             known: answer(&self.known, self.classes),
         }
     }
-}
 
-impl Batch {
     /// What the teacher says, where there is one.
     pub fn taught(&self, device: &Device) -> Option<Taught> {
         let tensor = |numbers: &[f32], last: usize| {

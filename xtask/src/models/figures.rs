@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Bench, Recipe};
+use super::{Recipe, Workshop};
 use crate::cargo::checked;
 
 /// What recordings are heard through, one at a time: a name and the table that does it.
@@ -31,51 +31,51 @@ const USUALLY_ON: [&str; 10] =
     ["pitch_shift", "release", "section", "swell", "tone_colour", "room", "gain", "noise", "floor", "band_mask"];
 
 /// Writes `NAME.txt` and `NAME.html`.
-pub fn measure(bench: &Bench<'_>, recipe: &Recipe) -> Result<()> {
-    let model = bench.path(&format!("{}.onnx", recipe.name));
-    let manifest = bench.manifest(recipe);
+pub fn measure(workshop: &Workshop<'_>, recipe: &Recipe) -> Result<()> {
+    let model = workshop.path(&format!("{}.onnx", recipe.name));
+    let manifest = workshop.manifest(recipe);
     let mut text = String::new();
-    bench.tell(&mut text, "The model", &["inspect", &model])?;
-    bench.tell(&mut text, "Held-out recordings", &["evaluate", "--model", &model, "--manifest", &manifest])?;
-    if recipe.name == "instruments" {
-        let mixtures = bench.mixtures("test")?;
+    workshop.tell(&mut text, "The model", &["inspect", &model])?;
+    workshop.tell(&mut text, "Held-out recordings", &["evaluate", "--model", &model, "--manifest", &manifest])?;
+    if recipe.mixtures {
+        let mixtures = workshop.mixtures(recipe, "test")?;
         let title = "Mixtures of two to six held-out notes";
-        bench.tell(&mut text, title, &["evaluate", "--model", &model, "--manifest", &mixtures])?;
+        workshop.tell(&mut text, title, &["evaluate", "--model", &model, "--manifest", &mixtures])?;
     } else {
-        let notes = single_notes(bench, &manifest)?;
-        bench.tell(&mut text, "Single notes", &["evaluate", "--notes", "--model", &model, "--manifest", &notes])?;
+        let notes = single_notes(workshop, &manifest)?;
+        workshop.tell(&mut text, "Single notes", &["evaluate", "--notes", "--model", &model, "--manifest", &notes])?;
     }
     for kind in ["speech", "noise", "silence", "unknown"] {
-        let folder = bench.path(&format!("negatives/{kind}"));
+        let folder = workshop.path(&format!("negatives/{kind}"));
         let title = format!("False triggers: {kind}");
-        bench.tell(&mut text, &title, &["evaluate", "--model", &model, "--negatives", &folder])?;
+        workshop.tell(&mut text, &title, &["evaluate", "--model", &model, "--negatives", &folder])?;
     }
     for (what, table) in DEGRADED {
-        let copies = degraded(bench, recipe, what, table)?;
+        let copies = degraded(workshop, recipe, what, table)?;
         let title = format!("Held-out recordings {what}");
-        bench.tell(&mut text, &title, &["evaluate", "--model", &model, "--manifest", &copies])?;
+        workshop.tell(&mut text, &title, &["evaluate", "--model", &model, "--manifest", &copies])?;
     }
-    let coded = coded(bench, recipe)?;
+    let coded = coded(workshop, recipe)?;
     let title = "Held-out recordings through MP3 at 96 kbit/s";
-    bench.tell(&mut text, title, &["evaluate", "--model", &model, "--manifest", &coded])?;
-    std::fs::write(bench.folder.join(format!("{}.txt", recipe.name)), text)?;
-    let page = bench.path(&format!("{}.html", recipe.name));
-    bench.tocco(&["report", "--run", &bench.path(recipe.name), "--no-audio", "--out", &page])
+    workshop.tell(&mut text, title, &["evaluate", "--model", &model, "--manifest", &coded])?;
+    std::fs::write(workshop.folder.join(format!("{}.txt", recipe.name)), text)?;
+    let page = workshop.path(&format!("{}.html", recipe.name));
+    workshop.tocco(&["report", "--run", &workshop.path(recipe.name), "--no-audio", "--out", &page])
 }
 
 /// The manifest without phrases, which are grouped by file.
-fn single_notes(bench: &Bench<'_>, manifest: &str) -> Result<String> {
+fn single_notes(workshop: &Workshop<'_>, manifest: &str) -> Result<String> {
     let all = std::fs::read_to_string(manifest).with_context(|| manifest.to_owned())?;
     let notes: String =
         all.lines().filter(|line| !line.contains("/file:")).fold(String::new(), |text, line| text + line + "\n");
-    let path = bench.path("single-notes.csv");
+    let path = workshop.path("single-notes.csv");
     std::fs::write(&path, notes)?;
     Ok(path)
 }
 
 /// Copies of the held-out recordings, all in one way worse.
-fn degraded(bench: &Bench<'_>, recipe: &Recipe, what: &str, table: &str) -> Result<String> {
-    let folder = bench.path(&format!("{}-{}", recipe.name, what.replace([' ', '\''], "-")));
+fn degraded(workshop: &Workshop<'_>, recipe: &Recipe, what: &str, table: &str) -> Result<String> {
+    let folder = workshop.path(&format!("{}-{}", recipe.name, what.replace([' ', '\''], "-")));
     let manifest = format!("{folder}/manifest.csv");
     if Path::new(&manifest).is_file() {
         return Ok(manifest);
@@ -88,26 +88,26 @@ fn degraded(bench: &Bench<'_>, recipe: &Recipe, what: &str, table: &str) -> Resu
     let file = format!("{folder}.toml");
     std::fs::write(&file, config)?;
     let rate = if what.contains("48 kHz") { "48000" } else { "44100" };
-    let source = bench.manifest(recipe);
+    let source = workshop.manifest(recipe);
     let what = ["augment", "--manifest", &source, "--split", "test", "--without-originals", "--config", &file];
-    bench.tocco(&[&what[..], &["--rate", rate, "--out", &folder]].concat())?;
+    workshop.tocco(&[&what[..], &["--rate", rate, "--out", &folder]].concat())?;
     Ok(manifest)
 }
 
 /// Copies of the held-out recordings through a coder of MP3.
-fn coded(bench: &Bench<'_>, recipe: &Recipe) -> Result<String> {
-    let folder = bench.folder.join(format!("{}-mp3", recipe.name));
+fn coded(workshop: &Workshop<'_>, recipe: &Recipe) -> Result<String> {
+    let folder = workshop.folder.join(format!("{}-mp3", recipe.name));
     let path = folder.join("manifest.csv");
     if path.is_file() {
         return Ok(path.display().to_string());
     }
     std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-    let source = bench.manifest(recipe);
+    let source = workshop.manifest(recipe);
     let rows = std::fs::read_to_string(&source).with_context(|| source.clone())?;
     let mut manifest = rows.lines().next().map(|heading| format!("{heading}\n")).unwrap_or_default();
     for (number, row) in rows.lines().filter(|row| row.contains(",test,")).enumerate() {
         let (recording, rest) = row.split_once(',').with_context(|| source.clone())?;
-        let (recording, copy) = (bench.folder.join(recording.trim_matches('"')), format!("{number:05}.mp3"));
+        let (recording, copy) = (workshop.folder.join(recording.trim_matches('"')), format!("{number:05}.mp3"));
         let mut command = Command::new("ffmpeg");
         command.args(["-loglevel", "error", "-y", "-i"]).arg(&recording).args(["-b:a", "96k"]).arg(folder.join(&copy));
         checked(&mut command)?;
@@ -117,7 +117,7 @@ fn coded(bench: &Bench<'_>, recipe: &Recipe) -> Result<String> {
     Ok(path.display().to_string())
 }
 
-impl Bench<'_> {
+impl Workshop<'_> {
     /// Runs `tocco` and puts what it prints into the text.
     fn tell(&self, text: &mut String, title: &str, arguments: &[&str]) -> Result<()> {
         println!("{title} ...");

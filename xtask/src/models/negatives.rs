@@ -65,36 +65,48 @@ pub fn held_out(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Another speed and pitch for each number.
-fn speak(file: &Path, language: &str, voice: &str, number: usize, text: &str) -> Result<()> {
+/// Has a command make a file that is not there yet: it is told where to put it, so that one that was cut off leaves
+/// nothing that looks finished.
+fn made(file: &Path, command: impl FnOnce(&Path) -> Command) -> Result<()> {
     if file.is_file() {
         return Ok(());
     }
+    let unfinished = file.with_extension("unfinished.wav");
+    checked(&mut command(&unfinished))?;
+    std::fs::rename(&unfinished, file).with_context(|| file.display().to_string())
+}
+
+/// Another speed and pitch for each number.
+fn speak(file: &Path, language: &str, voice: &str, number: usize, text: &str) -> Result<()> {
     let (speed, pitch) = ((140 + number * 7 % 60).to_string(), (30 + number * 11 % 50).to_string());
-    let mut command = Command::new("espeak-ng");
-    command.args(["-v", &format!("{language}+{voice}"), "-s", &speed, "-p", &pitch, "-w"]).arg(file).arg(text);
-    checked(&mut command)
+    made(file, |to| {
+        let mut command = Command::new("espeak-ng");
+        command.args(["-v", &format!("{language}+{voice}"), "-s", &speed, "-p", &pitch, "-w"]).arg(to).arg(text);
+        command
+    })
 }
 
 fn synthesise(file: &Path, source: &str) -> Result<()> {
-    if file.is_file() {
-        return Ok(());
-    }
-    let mut command = Command::new("ffmpeg");
-    command.args(["-loglevel", "error", "-f", "lavfi", "-i", source, "-ac", "1", "-bitexact"]).arg(file);
-    checked(&mut command)
+    made(file, |to| {
+        let mut command = Command::new("ffmpeg");
+        command.args(["-loglevel", "error", "-y", "-f", "lavfi", "-i", source, "-ac", "1", "-bitexact"]).arg(to);
+        command
+    })
 }
 
 /// Four minutes of scales and leaps from a sound font.
 fn play(folder: &Path, name: &str, program: u8) -> Result<()> {
-    let (score, file) = (folder.join(format!("{name}.mid")), folder.join(format!("{name}.wav")));
-    if file.is_file() {
-        return Ok(());
-    }
+    let score = folder.join(format!("{name}.mid"));
     std::fs::write(&score, midi(program)).with_context(|| score.display().to_string())?;
-    let mut command = Command::new("fluidsynth");
-    command.args(["-ni", "-q", "-r", "44100", "-F"]).arg(&file).arg("/usr/share/sounds/sf2/FluidR3_GM.sf2").arg(&score);
-    checked(&mut command)
+    made(&folder.join(format!("{name}.wav")), |to| {
+        let mut command = Command::new("fluidsynth");
+        command
+            .args(["-ni", "-q", "-r", "44100", "-F"])
+            .arg(to)
+            .arg("/usr/share/sounds/sf2/FluidR3_GM.sf2")
+            .arg(&score);
+        command
+    })
 }
 
 /// A MIDI file of format 0 with 480 ticks a beat, 120 beats a minute: 480 notes of half a second, from C4 to G5, one

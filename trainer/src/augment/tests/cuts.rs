@@ -1,14 +1,12 @@
 //! Windows cut from single recordings, and how often each recording is drawn.
 
-use std::sync::Arc;
-
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tocco_models::FrontendConfig;
 
 use super::super::draw::Draw;
 use super::super::*;
-use super::sine;
+use super::{scenes, sine};
 use crate::segments::{Padding, Segmentation, Trim};
 
 /// Frames of a window: a third of a second.
@@ -20,19 +18,8 @@ fn config(padding: Padding, augmentation: Config) -> SceneConfig {
     let segment_s = (FRAMES * frontend.hop) as f32 / 24_000.0;
     let segmentation = Segmentation { segment_s, overlap: 0.5, padding, trim: Trim::Keep };
     let cut = Cut { segmentation, frames: FRAMES, count: COUNT };
-    SceneConfig {
-        rate: 24_000,
-        frames: cut.frames_heard(24_000, &frontend),
-        frontend,
-        stay: 0.5,
-        overlap: 0.0,
-        balance: 0.0,
-        none: None,
-        voices: Voices::default(),
-        augmentation,
-        library: Arc::default(),
-        cut: Some(cut),
-    }
+    let frames = cut.frames_heard(24_000, &frontend);
+    SceneConfig { frames, cut: Some(cut), ..scenes::config(augmentation) }
 }
 
 /// Each mel frame's loudest band, for the frames of a window.

@@ -259,6 +259,7 @@ fn what_makes_no_sense_is_refused_by_its_name() {
     assert!(refusal("[detune]\nchance = 2").contains("detune.chance is 2"));
     assert!(refusal("[gain]\npeak_dbfs = [0, -20]").contains("the first must not be above the second"));
     assert!(refusal("[room]\nrt60_s = [0.1, 9]").contains("room.rt60_s"));
+    assert!(refusal("[release]\nafter_s = [0, 2]").contains("release.after_s"));
     let unknown = refusal("[detune]\ncent = [1, 2]");
     let meant = "aug.toml, line 2: augmentation has no key «detune.cent» (did you mean «cents»?)";
     assert!(unknown.ends_with(meant), "{unknown}");

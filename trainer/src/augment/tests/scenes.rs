@@ -20,7 +20,7 @@ fn clips() -> Vec<Clip> {
         .collect()
 }
 
-fn config(augmentation: Config) -> SceneConfig {
+pub(super) fn config(augmentation: Config) -> SceneConfig {
     SceneConfig {
         rate: 24_000,
         frontend: FrontendConfig::default(),
