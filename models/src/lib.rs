@@ -1,6 +1,6 @@
 //! What a Tocco model is, and how sound becomes decisions.
 //!
-//! `samples -> resampler -> log-mel frontend -> network -> posterior -> decision`
+//! `samples -> resampler -> log-mel frontend -> network -> posterior -> decision -> message, segment`
 //!
 //! Nothing else computes a feature or runs a network, so training, evaluation, the live plugin and an
 //! offline bounce can't disagree.
@@ -26,11 +26,13 @@ mod latency;
 pub mod library;
 mod model;
 pub mod onnx;
+pub mod osc;
 mod recognizer;
 mod resampler;
 #[cfg(test)]
 #[allow(missing_docs, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 mod test_models;
+pub mod timeline;
 mod wide;
 
 pub use card::{

@@ -23,7 +23,6 @@ mod loader;
 mod midi;
 pub mod mode;
 mod network;
-mod osc;
 pub mod params;
 pub mod pool;
 mod published;

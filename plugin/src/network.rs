@@ -7,11 +7,11 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use ringbuf::traits::{Consumer, Observer};
+use tocco_models::osc::{self, Names};
 
 use crate::inference::Report;
 use crate::instance::{Instance, Loaded, NetworkEnd, lock};
 use crate::mode::{Mode, Placed};
-use crate::osc::{self, Names};
 
 /// How often `/classes` is repeated for receivers that start later.
 const CLASSES_EVERY: Duration = Duration::from_secs(3);

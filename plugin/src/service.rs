@@ -233,7 +233,7 @@ pub fn guarded_live(
 fn send(shared: &Shared) {
     // Set once: there is one network thread.
     let _ = shared.network.set(thread::current());
-    let mut names = crate::osc::Names::default();
+    let mut names = tocco_models::osc::Names::default();
     let mut known = Vec::new();
     shared.repeat(|members| {
         if !members.iter().map(|member| &member.id).eq(&known) {

@@ -38,7 +38,6 @@ pub mod predictions;
 pub mod report;
 pub mod segments;
 pub mod split;
-pub mod timeline;
 pub mod toml_file;
 pub mod train;
 pub mod watch;

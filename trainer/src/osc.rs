@@ -2,15 +2,14 @@
 
 use std::net::{ToSocketAddrs, UdpSocket};
 
-use anyhow::{Context, Result, anyhow};
-use rosc::{OscMessage, OscPacket, OscType};
-use tocco_models::{Card, Decision, NONE, Task};
+use anyhow::{Context, Result};
+use tocco_models::{Card, Decision, NONE, Task, osc};
 
 /// Sends what one recording says.
 #[derive(Debug)]
 pub struct Sender {
     socket: UdpSocket,
-    base: String,
+    name: String,
     classes: Vec<String>,
     none: Option<usize>,
     task: Task,
@@ -34,66 +33,42 @@ impl Sender {
         socket.connect(address).with_context(|| format!("nothing can be sent to {target}"))?;
         let mut sender = Self {
             socket,
-            base: format!("/tocco/{}", address_part(recording)),
+            name: osc::sanitise(recording),
             classes: card.classes.clone(),
             none: card.none_class(),
             task: card.task,
             lost: 0,
         };
-        let names = sender.classes.iter().cloned().map(OscType::String).collect();
-        sender.send(format!("{}/classes", sender.base), names)?;
+        let classes = osc::names(&sender.name, "classes", sender.classes.iter().map(String::as_str));
+        sender.send(&classes);
         Ok(sender)
     }
 
-    /// Sends what one decision says: `/class` while something is played, and the change, if it is one.
-    ///
-    /// # Errors
-    /// A message can't be encoded (never in practice). What the network loses is counted in `lost`.
-    pub fn decision(&mut self, decision: &Decision<'_>, rate: u32) -> Result<()> {
-        let index = decision.class.map_or(Ok(-1), i32::try_from)?;
+    /// Sends what one decision says: `/class` while something is played, and the change, if it is one. What the
+    /// network loses is counted in `lost`.
+    pub fn decision(&mut self, decision: &Decision<'_>, rate: u32) {
+        let index = decision.class.and_then(|class| i32::try_from(class).ok()).unwrap_or(-1);
         if decision.gate_open && decision.class.is_some() && decision.class != self.none {
-            self.send("/class".into(), vec![OscType::Int(index)])?;
+            self.send(&osc::class(index));
         }
         if !decision.changed {
-            return Ok(());
+            return;
         }
-        let name = decision.class.map_or_else(|| NONE.to_owned(), |c| self.classes[c].clone());
+        let class = decision.class.map_or(NONE, |class| &self.classes[class]);
         // OSC's type `f` is a single.
         #[allow(clippy::cast_possible_truncation)]
         let seconds = (decision.about as f64 / f64::from(rate)) as f32;
-        let event = vec![name.into(), decision.confidence.into(), seconds.into(), index.into()];
-        self.send(format!("{}/event", self.base), event)?;
+        self.send(&osc::event(&self.name, class, decision.confidence, seconds, index));
         if self.task == Task::Instruments {
-            let names = decision.active.iter().map(|c| OscType::String(self.classes[c].clone())).collect();
-            self.send(format!("{}/active", self.base), names)?;
+            let sounding = decision.active.iter().filter(|&class| Some(class) != self.none);
+            let active = sounding.map(|class| self.classes[class].as_str());
+            self.send(&osc::names(&self.name, "active", active));
         }
-        Ok(())
     }
 
-    fn send(&mut self, addr: String, args: Vec<OscType>) -> Result<()> {
-        let packet = OscPacket::Message(OscMessage { addr, args });
-        let bytes = rosc::encoder::encode(&packet).map_err(|e| anyhow!("an OSC message can't be encoded: {e}"))?;
-        if self.socket.send(&bytes).is_err() {
+    fn send(&mut self, message: &[u8]) {
+        if self.socket.send(message).is_err() {
             self.lost += 1;
         }
-        Ok(())
-    }
-}
-
-/// A name as part of an OSC address: what is no letter, digit, `-` or `_` becomes `_`.
-fn address_part(name: &str) -> String {
-    let part: String =
-        name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' }).collect();
-    if part.is_empty() { "_".into() } else { part }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_fit_into_an_address() {
-        assert_eq!(address_part("Double bass/take 1.wav"), "Double_bass_take_1_wav");
-        assert_eq!(address_part(""), "_");
     }
 }

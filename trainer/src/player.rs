@@ -5,13 +5,13 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
+use tocco_models::timeline::Timeline;
 use tocco_models::{Card, Frontend, FrontendConfig, NONE, Policy, Resampler};
 
 use crate::audio;
 use crate::listen::Ear;
 use crate::page;
 use crate::picture::Picture;
-use crate::timeline::Timeline;
 
 /// Columns of the spectrogram and hops of a lane at most: more than a screen shows of a whole song, and a few
 /// megabytes of the page.

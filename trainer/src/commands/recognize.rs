@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use serde::Serialize;
+use tocco_models::timeline::{Segment, Timeline};
 use tocco_models::{Decision, Policy};
 
 use super::engine::EngineArgs;
 use super::policy::PolicyArgs;
 use crate::listen::Ear;
 use crate::osc::Sender;
-use crate::timeline::{Segment, Timeline};
 use crate::{page, player};
 
 /// Options of `tocco recognize`.
@@ -187,7 +187,7 @@ fn one_file(
                 let due = start + Duration::from_secs_f64(decision.known_at as f64 / f64::from(rate));
                 std::thread::sleep(due.saturating_duration_since(Instant::now()));
             }
-            sender.decision(decision, rate)?;
+            sender.decision(decision, rate);
         }
         timeline.push(decision, rate);
         for segment in timeline.closed.drain(..) {

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
+use tocco_models::timeline::Timeline;
 use tocco_models::{Card, NONE, Policy};
 
 use super::each;
 use crate::audio::has_audio_extension;
 use crate::listen::Ear;
 use crate::metrics::{Event, EventFigures, Heard, Hop, Judge};
-use crate::timeline::Timeline;
 
 /// Endings of label tracks.
 const TRACK_ENDINGS: [&str; 2] = ["txt", "tsv"];

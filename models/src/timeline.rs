@@ -1,7 +1,7 @@
 //! Decisions, hop by hop, become segments: from when to when a class held.
 
+use crate::{Decision, MAX_CLASSES};
 use serde::Serialize;
-use tocco_models::{Decision, MAX_CLASSES};
 
 /// A stretch in which one class held.
 #[derive(Debug, Clone, PartialEq, Serialize)]

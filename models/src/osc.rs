@@ -88,4 +88,5 @@ impl Names {
 }
 
 #[cfg(test)]
+#[path = "osc_tests.rs"]
 mod tests;
