@@ -124,7 +124,7 @@ impl Audio {
     }
 
     fn watch(&mut self, playing: bool) {
-        let bypassed = self.instance.params.bypass.value();
+        let bypassed = self.instance.params.bypass.value() || self.instance.remote.is_off();
         if bypassed != self.was_bypassed {
             self.was_bypassed = bypassed;
             self.instance.published.bypassed.store(bypassed, Ordering::Relaxed);
@@ -308,6 +308,7 @@ fn give<P: Plugin>(context: &mut impl ProcessContext<P>, timing: u32, message: M
                 _ => NoteEvent::NoteOn { timing, voice_id, channel, key, velocity: f32::from(velocity) / 127.0 },
             }
         }
+        Message::Program { channel, program } => NoteEvent::MidiProgramChange { timing, channel, program },
         Message::Release => return true,
     };
     !matches!(context.try_send_event(event), Err((_, SendEventError::HostBufferFull)))

@@ -9,24 +9,31 @@ use nice_plug::context::gui::GuiContext;
 use nice_plug::editor::dpi::{LogicalSize, NativeSize, Size};
 use nice_plug::editor::{Editor, HostMethods, ParentWindowHandle, ResizeHint, SpawnedEditor};
 use nice_plug::plugin::TrackInfo;
+use nice_plug::prelude::ParamSetter;
 use nice_plug_egui::{
     EguiEditor, EguiEditorHandle, EguiEditorState, EguiNiceSettings, Frame, NiceEguiApp, RepaintNotifier, baseview,
     create_egui_editor,
 };
 
 use crate::instance::{Instance, lock};
-use crate::state::{EditorSettings, Snapshot};
+use crate::state::{EditorSettings, Light, Snapshot};
 
 mod bars;
 mod mappings;
 mod models;
 mod now;
+mod osc;
+mod presets;
+mod scope;
 mod settings;
 mod status;
 mod theme;
 
 /// How often the panel is drawn.
 const FRAME: Duration = Duration::from_millis(33);
+
+/// Where the bars leave so much room, the page of the classes shows the last seconds too.
+const LEAST_SCOPE: f32 = 80.0;
 
 /// Opens the panel's window in the size in which the project left it.
 pub struct ToccoEditor {
@@ -59,7 +66,7 @@ impl Editor for ToccoEditor {
         host: Option<HostMethods>,
     ) -> Result<SpawnedEditor<Self::Handle>, Box<dyn Error>> {
         // The framework's window state can't be restored, only made: so it is made anew for each window.
-        let EditorSettings { width, height, zoom } = self.remembered();
+        let EditorSettings { width, height, zoom, .. } = self.remembered();
         let state = EguiEditorState::from_size(Size::Logical(LogicalSize::new(width.into(), height.into())), zoom);
         let settings = EguiNiceSettings::new()
             .with_tile("Tocco")
@@ -76,7 +83,7 @@ impl Editor for ToccoEditor {
         if let Some(window) = &*lock(&self.window) {
             return window.size();
         }
-        let EditorSettings { width, height, zoom } = self.remembered();
+        let EditorSettings { width, height, zoom, .. } = self.remembered();
         let size = LogicalSize::new(f64::from(width * zoom), f64::from(height * zoom));
         NativeSize::from_size(Size::Logical(size), 1.0)
     }
@@ -106,11 +113,15 @@ pub struct Panel {
     context: Option<GuiContext>,
     page: Page,
     models: models::Browser,
-    osc: settings::OscEntry,
+    mappings: mappings::Page,
+    scope: scope::Scope,
+    osc: osc::Entry,
     /// The settings as last seen, to copy them only when they change.
     snapshot: Option<Snapshot>,
-    /// Midi messages so far and when they last moved, for the lamp.
-    midi_seen: (u64, Option<std::time::Instant>),
+    /// How the window is lit.
+    lit: Light,
+    /// What went out lately.
+    traffic: status::Traffic,
 }
 
 impl Panel {
@@ -120,9 +131,12 @@ impl Panel {
             context: None,
             page: Page::Classes,
             models: models::Browser::default(),
-            osc: settings::OscEntry::default(),
+            mappings: mappings::Page::default(),
+            scope: scope::Scope::default(),
+            osc: osc::Entry::default(),
             snapshot: None,
-            midi_seen: (0, None),
+            lit: Light::Dark,
+            traffic: status::Traffic::default(),
         }
     }
 
@@ -142,23 +156,32 @@ impl NiceEguiApp for Panel {
         context: GuiContext,
         frame: &mut Frame,
     ) -> Result<(), baseview::HandlerError> {
-        theme::apply(&egui);
-        frame.set_clear_color(theme::BACKGROUND.into());
+        theme::dress(&egui);
+        let lit = self.instance.params.settings.snapshot().settings.editor.light;
+        frame.set_clear_color(theme::light(&egui, lit).into());
+        self.lit = lit;
         self.context = Some(context);
         self.instance.panel_open.store(true, Ordering::Relaxed);
         self.instance.join();
         Ok(())
     }
 
-    fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut Frame) {
+    fn ui(&mut self, ui: &mut egui::Ui, frame: &mut Frame) {
         let Some(context) = self.context.clone() else { return };
         let setter = context.param_setter();
         let snapshot = self.snapshot();
         let instance = Arc::clone(&self.instance);
         let page_before = self.page;
-        let margin = egui::Frame::new().fill(theme::BACKGROUND).inner_margin(14);
+        self.tell_host(ui, &setter);
+        self.scope.listen(ui.ctx(), &instance);
+        let lit = snapshot.settings.editor.light;
+        if lit != self.lit {
+            frame.set_clear_color(theme::light(ui.ctx(), lit).into());
+            self.lit = lit;
+        }
+        let margin = egui::Frame::new().fill(theme::of(ui).background).inner_margin(14);
         egui::Panel::bottom("status").frame(margin).show_separator_line(false).show(ui, |ui| {
-            status::show(ui, &instance, &snapshot, &mut self.midi_seen);
+            status::show(ui, &instance, &snapshot, &mut self.traffic);
         });
         egui::Panel::top("now").frame(margin).show_separator_line(false).show(ui, |ui| {
             if now::header(ui, &instance, &snapshot) {
@@ -166,21 +189,33 @@ impl NiceEguiApp for Panel {
             }
             now::class(ui, &instance);
             now::meter(ui, &instance, &setter);
-            self.pages(ui);
+            self.pages(ui, &snapshot);
         });
         if page_before == Page::Settings && self.page != Page::Settings {
             self.osc.leave(&instance.params.settings);
         }
         let sides = egui::Margin { left: 14, right: 14, top: 0, bottom: 0 };
-        let around = egui::Frame::new().fill(theme::BACKGROUND).inner_margin(sides);
-        let page = egui::Frame::new().fill(theme::SURFACE).corner_radius(8).inner_margin(12);
+        let around = egui::Frame::new().fill(theme::of(ui).background).inner_margin(sides);
+        let page = egui::Frame::new().fill(theme::of(ui).surface).corner_radius(8).inner_margin(12);
         egui::CentralPanel::default().frame(around).show(ui, |ui| {
             page.show(ui, |ui| {
                 let height = ui.available_height();
                 egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| match self.page {
-                    Page::Classes => bars::show(ui, &instance, height),
+                    Page::Classes => {
+                        let room = height - bars::least_height(ui, &instance, ui.available_width());
+                        let strip = room.min(0.5 * height);
+                        let height = if strip > LEAST_SCOPE { height - strip } else { height };
+                        if strip > LEAST_SCOPE {
+                            self.scope.show(ui, &instance, strip - 10.0);
+                            ui.add_space(4.0);
+                        }
+                        if let Some(class) = bars::show(ui, &instance, height) {
+                            self.mappings.choose(&class);
+                            self.page = Page::Midi;
+                        }
+                    }
                     Page::Model => self.models.show(ui, &instance, &snapshot),
-                    Page::Midi => mappings::show(ui, &instance, &snapshot, &setter),
+                    Page::Midi => self.mappings.show(ui, &instance, &snapshot, &setter),
                     Page::Settings => settings::show(ui, &instance, &snapshot, &setter, &mut self.osc),
                 });
             });
@@ -189,10 +224,11 @@ impl NiceEguiApp for Panel {
     }
 
     fn resized(&mut self, size: baseview::WindowSize) {
-        let zoom = self.instance.params.settings.snapshot().settings.editor.zoom;
+        let editor = self.instance.params.settings.snapshot().settings.editor;
+        let zoom = editor.zoom;
         #[expect(clippy::cast_possible_truncation, reason = "a window's size")]
         let (width, height) = (size.logical.width as f32 / zoom, size.logical.height as f32 / zoom);
-        self.instance.params.settings.remember_editor(EditorSettings { width, height, zoom });
+        self.instance.params.settings.remember_editor(EditorSettings { width, height, ..editor });
     }
 
     fn zoom_factor_changed(&mut self, zoom: f32) {
@@ -202,6 +238,8 @@ impl NiceEguiApp for Panel {
 
     fn editor_closed(&mut self) {
         self.context = None;
+        self.scope = scope::Scope::default();
+        scope::Scope::close(&self.instance);
         self.osc.leave(&self.instance.params.settings);
         self.instance.panel_open.store(false, Ordering::Relaxed);
     }
@@ -212,7 +250,20 @@ impl NiceEguiApp for Panel {
 }
 
 impl Panel {
-    fn pages(&mut self, ui: &mut egui::Ui) {
+    /// Changes of the settings mark the project as changed: once a drag has ended, so that each is one step of undo.
+    fn tell_host(&self, ui: &egui::Ui, setter: &ParamSetter<'_>) {
+        if ui.input(|input| input.pointer.any_down()) {
+            return;
+        }
+        if let Some(revision) = self.instance.params.settings.tell() {
+            let param = &self.instance.params.revision;
+            setter.begin_set_parameter(param);
+            setter.set_parameter(param, revision);
+            setter.end_set_parameter(param);
+        }
+    }
+
+    fn pages(&mut self, ui: &mut egui::Ui, snapshot: &Snapshot) {
         ui.add_space(8.0);
         ui.horizontal(|ui| {
             let pages = [
@@ -223,6 +274,11 @@ impl Panel {
             ];
             for (page, name) in pages {
                 ui.selectable_value(&mut self.page, page, egui::RichText::new(name).size(15.0));
+            }
+            if let Some(next) = now::next_step(&self.instance, snapshot) {
+                ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+                    ui.add(egui::Label::new(egui::RichText::new(next).color(theme::of(ui).threshold)).truncate());
+                });
             }
         });
     }

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use ringbuf::traits::{Observer, Producer, Split};
-use ringbuf::{HeapCons, HeapProd, HeapRb};
-use tocco_models::{Card, ClassSet, Decision, Policy, Recognizer, Task};
+use ringbuf::traits::{Observer, Split};
+use ringbuf::{HeapCons, HeapRb};
+use tocco_models::{Card, ClassSet, Policy, Recognizer, Task};
 
 use crate::latency::Terms;
 use crate::midi::{Due, Message, MidiMap};
@@ -18,6 +18,11 @@ use crate::mode::{Mode, Placed};
 use crate::pool::Share;
 use crate::published::Published;
 use crate::stream::{Piece, SoundOutput};
+use crate::take::{Take, take};
+
+mod outlet;
+
+use outlet::Outlet;
 
 /// MIDI messages that can wait for the audio thread.
 const MIDI_ROOM: usize = 4096;
@@ -107,7 +112,8 @@ struct Hearing {
 impl Engine {
     /// An engine without sound or model, and the network thread's end.
     #[must_use]
-    pub fn new(published: Arc<Published>) -> (Self, HeapCons<Report>) {
+    pub fn new(published: Arc<Published>) -> (Self, HeapCons<Report>, Take) {
+        let (take_input, take) = take();
         let (reports, reports_out) = HeapRb::new(REPORT_ROOM).split();
         let outlet = Outlet {
             published,
@@ -120,6 +126,7 @@ impl Engine {
             last: (None, ClassSet::default()),
             sample_rate: 48_000.0,
             generation: 0,
+            take: take_input,
         };
         let engine = Self {
             hearing: None,
@@ -131,7 +138,7 @@ impl Engine {
             piece: vec![0.0; PIECE],
             load: Load::default(),
         };
-        (engine, reports_out)
+        (engine, reports_out, take)
     }
 
     /// Connects the engine to an activation's sound: position 0, at `sample_rate` Hz. Allocates.
@@ -140,6 +147,7 @@ impl Engine {
         self.outlet.midi = Some(midi);
         self.outlet.map.forget();
         self.outlet.sample_rate = sample_rate;
+        self.outlet.take.start(sample_rate);
         self.outlet.generation = sound.generation();
         self.hearing = Some(Hearing { sound, base: 0 });
         self.sample_rate = sample_rate;
@@ -168,6 +176,7 @@ impl Engine {
         self.outlet.none = card.and_then(Card::none_class);
         self.outlet.last = self.outlet.silence();
         self.outlet.report(Report::Model(model));
+        self.outlet.take.model(model);
         if let Some(hearing) = &mut self.hearing {
             hearing.base = hearing.sound.position();
         }
@@ -266,6 +275,7 @@ impl Engine {
             }
             (Piece::Sound(length), Some(recognizer)) => {
                 let sound = &buffer[..length];
+                outlet.take.sound(sound, hearing.sound.position() - length as u64);
                 // Of a network that sees a whole window at once and does not catch up soon, the newest window counts.
                 let hop = hop_samples(recognizer, *sample_rate);
                 let (hop_s, may_wait) = (hop / *sample_rate, hop + 2.0 * *largest_block as f64);
@@ -365,95 +375,6 @@ fn late_limit(mode: Mode, sample_rate: f64, largest_block: usize) -> usize {
 #[must_use]
 pub fn sound_room(sample_rate: f64, largest_block: usize) -> usize {
     2 * late_limit(Mode::Worker, sample_rate, largest_block)
-}
-
-/// Where decisions go.
-struct Outlet {
-    published: Arc<Published>,
-    midi: Option<HeapProd<Due>>,
-    map: MidiMap,
-    midi_was_on: bool,
-    reports: HeapProd<Report>,
-    task: Task,
-    none: Option<usize>,
-    /// The class and the set that were told last.
-    last: (Option<usize>, ClassSet),
-    sample_rate: f64,
-    generation: u32,
-}
-
-impl Outlet {
-    fn silence(&self) -> (Option<usize>, ClassSet) {
-        (self.none, self.none.into_iter().collect())
-    }
-
-    fn decide(&mut self, decision: &Decision<'_>, base: u64) {
-        self.published.decide(decision);
-        self.tell(decision, base);
-        if self.midi_was_on
-            && let Some(midi) = &mut self.midi
-        {
-            // Known once the sample before `known_at` had been heard.
-            let at = (base + decision.known_at).saturating_sub(1);
-            let generation = self.generation;
-            let send = |message| midi.try_push(Due { at, generation, message }).is_ok();
-            self.map.decide(decision.posterior, decision.active, send);
-        }
-    }
-
-    fn tell(&mut self, decision: &Decision<'_>, base: u64) {
-        let class = decision.class.and_then(|class| u8::try_from(class).ok());
-        let (last_class, last_active) = self.last;
-        if decision.class != last_class {
-            let seconds = self.seconds(base + decision.about);
-            self.report(Report::Event { class, confidence: decision.confidence, seconds });
-        }
-        if self.task == Task::Instruments && decision.active != last_active {
-            self.report(Report::Active(decision.active));
-        }
-        self.last = (decision.class, decision.active);
-        if let Some(class) = class.filter(|_| decision.gate_open && decision.class != self.none) {
-            self.report(Report::Class(class));
-        }
-    }
-
-    /// Nothing holds any more, and whoever was told otherwise learns it.
-    fn fall_silent(&mut self, position: u64) {
-        self.published.clear();
-        let silence = self.silence();
-        if self.last.0 != silence.0 {
-            let class = silence.0.and_then(|class| u8::try_from(class).ok());
-            let seconds = self.seconds(position);
-            self.report(Report::Event { class, confidence: 0.0, seconds });
-        }
-        if self.task == Task::Instruments && self.last.1 != silence.1 {
-            self.report(Report::Active(silence.1));
-        }
-        self.last = silence;
-    }
-
-    #[expect(clippy::cast_possible_truncation, reason = "OSC's f is 32 bits wide")]
-    fn seconds(&self, position: u64) -> f32 {
-        (position as f64 / self.sample_rate) as f32
-    }
-
-    fn count_late(&self, windows: u64) {
-        self.published.late_windows.fetch_add(windows, Ordering::Relaxed);
-    }
-
-    fn report(&mut self, report: Report) {
-        // A network thread that stands still for 40 seconds misses reports; nobody waits for it.
-        let _ = self.reports.try_push(report);
-    }
-
-    fn send(&mut self, at: u64, message: Message) {
-        let generation = self.generation;
-        if let Some(midi) = &mut self.midi {
-            // The ring has room for 40 hops of everything; should it be full, the audio thread stands still
-            // and will reset.
-            let _ = midi.try_push(Due { at, generation, message });
-        }
-    }
 }
 
 /// A running share of a core.

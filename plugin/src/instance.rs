@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use ringbuf::HeapCons;
 use tocco_models::Model;
 use try_lock::{Locked, TryLock};
@@ -15,8 +15,10 @@ use crate::mode::Mode;
 use crate::network::{Sender, Target};
 use crate::params::ToccoParams;
 use crate::published::Published;
+use crate::remote::Remote;
 use crate::service::Membership;
 use crate::state::ModelChoice;
+use crate::take::Take;
 
 /// Locks a mutex whose content stays whole even if a thread panicked while holding it.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -48,6 +50,10 @@ pub struct Notices {
     pub inference_seen: Option<Instant>,
     /// Why OSC does not arrive, as far as this side can know.
     pub osc: Option<String>,
+    /// What that was last, and when.
+    pub osc_last: Option<(Instant, String)>,
+    /// How the control port does, where it is on.
+    pub control: Option<String>,
     /// The name in OSC addresses; empty before the first message.
     pub osc_name: String,
 }
@@ -100,9 +106,11 @@ pub struct Instance {
     pub engine: TryLock<Engine>,
     /// The model in use.
     pub model: ArcSwapOption<Loaded>,
-    /// Where OSC goes, once the host's name is resolved.
-    pub target: ArcSwapOption<Target>,
-    /// What is known of that host's name.
+    /// Where OSC goes, as far as the hosts' names are resolved.
+    pub targets: ArcSwap<Vec<Target>>,
+    /// What a patch set by the control port.
+    pub remote: Remote,
+    /// What is known of those hosts' names.
     pub resolved: Mutex<Resolved>,
     /// What the loader did so far.
     pub slot: Mutex<Slot>,
@@ -114,6 +122,8 @@ pub struct Instance {
     pub notices: Mutex<Notices>,
     /// The track's name, where the host tells it.
     pub track: Mutex<Option<String>>,
+    /// What was heard and decided.
+    pub take: Mutex<Take>,
     /// Whether the panel is open: it shows the model's classes before the host activates the plugin.
     pub panel_open: AtomicBool,
     /// Whether recognising is off after panics, until the next model or activation.
@@ -133,20 +143,22 @@ impl Instance {
     pub fn new(params: Arc<ToccoParams>) -> Arc<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let published = Arc::new(Published::default());
-        let (engine, reports) = Engine::new(Arc::clone(&published));
+        let (engine, reports, take) = Engine::new(Arc::clone(&published));
         Arc::new(Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             params,
             published,
             engine: TryLock::new(engine),
             model: ArcSwapOption::empty(),
-            target: ArcSwapOption::empty(),
+            targets: ArcSwap::default(),
+            remote: Remote::default(),
             resolved: Mutex::default(),
             slot: Mutex::default(),
             try_again: AtomicBool::new(false),
             network: Mutex::new(NetworkEnd { reports, sender: Sender::default() }),
             notices: Mutex::default(),
             track: Mutex::default(),
+            take: Mutex::new(take),
             panel_open: AtomicBool::new(false),
             broken: AtomicBool::new(false),
             panics: AtomicU64::new(0),
@@ -180,10 +192,21 @@ impl Instance {
         }
     }
 
+    /// The classes of the model with this number, and which of them is `none`, while it is in use.
+    #[must_use]
+    pub fn classes(&self, model: u64) -> Option<(Vec<String>, Option<usize>)> {
+        let loaded = self.model.load_full().filter(|loaded| loaded.number == model)?;
+        let card = loaded.model.card();
+        Some((card.classes.clone(), card.none_class()))
+    }
+
     /// What the parameters say now.
     #[must_use]
     pub fn controls(&self) -> Controls {
-        Controls { policy: self.params.policy(), midi_on: self.params.midi_on.value() && !self.params.bypass.value() }
+        Controls {
+            policy: self.remote.bend(self.params.policy()),
+            midi_on: self.params.midi_on.value() && !self.params.bypass.value() && !self.remote.is_off(),
+        }
     }
 
     /// Whether the host has activated the plugin.

@@ -26,9 +26,11 @@ mod network;
 pub mod params;
 pub mod pool;
 mod published;
+mod remote;
 mod service;
 pub mod state;
 mod stream;
+mod take;
 mod trial;
 
 use std::sync::Arc;

@@ -84,6 +84,7 @@ pub fn refresh(instance: &Instance, slot: &mut Slot) {
     }
     lock(&instance.notices).age();
     tell_of_panic(instance);
+    instance.params.settings.follow(instance.params.revision.value());
     let revision = instance.params.settings.revision();
     let mut new_mappings = false;
     let number = instance.params.slot();
@@ -306,11 +307,19 @@ impl Key {
     }
 }
 
-/// What is known of the OSC target's host.
+/// What is known of the hosts of the OSC targets.
 #[derive(Debug, Default)]
 pub struct Resolved {
-    /// The target that is dealt with, or looked up now.
-    target: Option<OscTarget>,
+    /// The revision of the settings that is dealt with.
+    revision: Option<u64>,
+    lookups: Vec<Lookup>,
+}
+
+/// What is known of one of them.
+#[derive(Debug)]
+struct Lookup {
+    target: OscTarget,
+    known: Option<Address>,
     /// When its name was not known.
     failed: Option<Instant>,
     /// Where the answer of a lookup that is under way arrives.
@@ -319,7 +328,7 @@ pub struct Resolved {
 
 type Address = Result<SocketAddr, String>;
 
-/// Finds the address of the OSC target where the settings name another one. Never waits: a name may take half
+/// Finds the addresses of the OSC targets where the settings name others. Never waits: a name may take half
 /// a minute to resolve, so that is done on a thread of its own and its answer taken by a later call.
 pub fn resolve(instance: &Instance) {
     resolve_with(instance, look_up);
@@ -327,28 +336,54 @@ pub fn resolve(instance: &Instance) {
 
 fn resolve_with(instance: &Instance, look_up: fn(&str, u16) -> Address) {
     let mut resolved = lock(&instance.resolved);
-    let target = instance.params.settings.snapshot().settings.osc;
-    let again = resolved.failed.is_some_and(|failed| failed.elapsed() > LOOKUP_AGAIN_AFTER);
-    let known = if again || resolved.target.as_ref() != Some(&target) {
-        let known = literal(&target);
-        *resolved = Resolved { target: Some(target.clone()), ..Resolved::default() };
-        if known.is_none() {
-            resolved.answer = Some(start_lookup(target, look_up));
+    let mut news = false;
+    if resolved.revision != Some(instance.params.settings.revision()) {
+        let snapshot = instance.params.settings.snapshot();
+        resolved.revision = Some(snapshot.revision);
+        let targets: Vec<OscTarget> = snapshot.settings.osc.targets.into_iter().filter(|target| target.on).collect();
+        if !resolved.lookups.iter().map(|lookup| &lookup.target).eq(&targets) {
+            let mut before = std::mem::take(&mut resolved.lookups);
+            let lookup = |target: OscTarget| match before.iter().position(|lookup| lookup.target == target) {
+                Some(at) => before.swap_remove(at),
+                None => Lookup::start(target, look_up),
+            };
+            resolved.lookups = targets.into_iter().map(lookup).collect();
+            news = true;
         }
-        known.map(Ok)
-    } else {
-        resolved.answer.as_ref().and_then(|answer| match answer.try_recv() {
-            Ok(address) => Some(address),
-            Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) => {
-                Some(Err(format!("The host «{}» can't be looked up: the system starts no thread.", target.host)))
+    }
+    for lookup in &mut resolved.lookups {
+        news |= lookup.go_on(look_up);
+    }
+    if news {
+        let known = resolved.lookups.iter().filter_map(|lookup| lookup.known.clone());
+        instance.targets.store(Arc::new(known.map(|address| Target { address }).collect()));
+    }
+}
+
+impl Lookup {
+    fn start(target: OscTarget, look_up: fn(&str, u16) -> Address) -> Self {
+        let known = literal(&target).map(Ok);
+        let answer = known.is_none().then(|| start_lookup(target.clone(), look_up));
+        Self { target, known, failed: None, answer }
+    }
+
+    /// Whether more is known than before.
+    fn go_on(&mut self, look_up: fn(&str, u16) -> Address) -> bool {
+        if self.failed.is_some_and(|failed| failed.elapsed() > LOOKUP_AGAIN_AFTER) {
+            self.failed = None;
+            self.answer = Some(start_lookup(self.target.clone(), look_up));
+        }
+        let known = match self.answer.as_ref().map(Receiver::try_recv) {
+            Some(Ok(address)) => address,
+            Some(Err(TryRecvError::Disconnected)) => {
+                Err(format!("The host «{}» can't be looked up: the system starts no thread.", self.target.host))
             }
-        })
-    };
-    if let Some(address) = known {
-        resolved.answer = None;
-        resolved.failed = address.is_err().then(Instant::now);
-        instance.target.store(Some(Arc::new(Target { address })));
+            Some(Err(TryRecvError::Empty)) | None => return false,
+        };
+        self.answer = None;
+        self.failed = known.is_err().then(Instant::now);
+        self.known = Some(known);
+        true
     }
 }
 

@@ -1,7 +1,5 @@
-//! The network thread: OSC over UDP. It never waits: a datagram that can't go is lost, and the panel says so.
+//! The network thread: OSC over UDP, out and, where the player wants it, in. It never waits.
 
-use std::io::ErrorKind;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -12,30 +10,31 @@ use tocco_models::osc::{self, Names};
 use crate::inference::Report;
 use crate::instance::{Instance, Loaded, NetworkEnd, lock};
 use crate::mode::{Mode, Placed};
+use crate::state::OscSettings;
+
+mod control;
+mod line;
+
+use control::Control;
+use line::Line;
+pub use line::Target;
 
 /// How often `/classes` is repeated for receivers that start later.
 const CLASSES_EVERY: Duration = Duration::from_secs(3);
 /// How often `/status` goes out.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
-/// After a failure to open a socket, the pause before the next try.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// A trouble is shown for so long after it was seen last.
-const TROUBLE_SHOWN: Duration = Duration::from_secs(2);
-
-/// Where OSC goes.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Target {
-    /// The address, or a sentence that says why there is none.
-    pub address: Result<SocketAddr, String>,
-}
-
-/// One instance's socket and timers. Only the network thread uses it.
+/// One instance's sockets and timers. Only the network thread uses it.
 #[derive(Debug, Default)]
 pub struct Sender {
-    socket: Option<(SocketAddr, UdpSocket)>,
-    opened: Option<Instant>,
-    trouble: Option<(Instant, String)>,
+    lines: Vec<Line>,
+    /// Datagrams that the system took.
+    sent: u64,
+    /// What the panel was told to be wrong.
     shown: Option<String>,
+    control: Control,
+    /// The settings' part, copied when it changes.
+    osc: OscSettings,
+    revision: Option<u64>,
     model: Option<Arc<Loaded>>,
     name: String,
     placed: Option<Placed>,
@@ -50,8 +49,11 @@ pub fn send(instance: &Instance, end: &mut NetworkEnd, names: &mut Names) {
     let NetworkEnd { reports, sender } = end;
     // What the last block before a deactivation led to still goes out.
     let on = instance.params.osc_on.value() && (instance.is_active() || !reports.is_empty());
+    sender.take_settings(instance);
     if on {
         sender.connect(instance);
+    }
+    if on || sender.osc.control.on {
         sender.take_name(instance, names);
     }
     while let Some(report) = reports.try_pop() {
@@ -61,8 +63,10 @@ pub fn send(instance: &Instance, end: &mut NetworkEnd, names: &mut Names) {
         sender.repeat(instance);
     } else {
         sender.placed = None;
-        sender.trouble = None;
+        sender.lines.clear();
     }
+    let (control, name) = (sender.osc.control, sender.name.clone());
+    sender.control.serve(instance, control, &name);
     sender.show_trouble(instance);
 }
 
@@ -87,6 +91,8 @@ impl Sender {
             Report::Model(_) => return,
             Report::Class(class) if instance.params.compatible.value() => osc::class(i32::from(class)),
             Report::Class(_) => return,
+            Report::Event { .. } if !self.osc.messages.event => return,
+            Report::Active(_) if !self.osc.messages.active => return,
             Report::Event { class, confidence, seconds } => {
                 osc::event(&self.name, class_name(class), confidence, seconds, class.map_or(-1, i32::from))
             }
@@ -108,7 +114,8 @@ impl Sender {
         }
         let published = &instance.published;
         let placed = published.placed();
-        if placed.mode != Mode::Inactive && (self.placed != Some(placed) || due(self.status_sent, STATUS_EVERY)) {
+        let is_told = self.osc.messages.status && placed.mode != Mode::Inactive;
+        if is_told && (self.placed != Some(placed) || due(self.status_sent, STATUS_EVERY)) {
             self.placed = Some(placed);
             self.status_sent = Some(now);
             let late = published.late_windows.load(Ordering::Relaxed);
@@ -118,7 +125,9 @@ impl Sender {
         }
         let rate = instance.params.probs_hz.value();
         let hops = published.hops.load(Ordering::Relaxed);
-        let is_due = rate > 0.0 && due(self.probs_sent, Duration::from_secs_f32(1.0 / rate.max(0.01)));
+        let is_due = self.osc.messages.probs
+            && rate > 0.0
+            && due(self.probs_sent, Duration::from_secs_f32(1.0 / rate.max(0.01)));
         if let Some(loaded) = self.model.as_ref().filter(|_| is_due && hops != self.hops) {
             let classes = loaded.model.card().classes.len();
             let bytes = osc::probs(&self.name, (0..classes).map(|class| published.probability(class)));
@@ -129,11 +138,20 @@ impl Sender {
     }
 
     fn send_classes(&mut self) {
-        if let Some(loaded) = &self.model {
+        if let Some(loaded) = self.model.as_ref().filter(|_| self.osc.messages.classes) {
             let classes = loaded.model.card().classes.iter().map(String::as_str);
             let bytes = osc::names(&self.name, "classes", classes);
             self.classes_sent = Some(Instant::now());
             self.datagram(&bytes);
+        }
+    }
+
+    fn take_settings(&mut self, instance: &Instance) {
+        let settings = &instance.params.settings;
+        if self.revision != Some(settings.revision()) {
+            let snapshot = settings.snapshot();
+            self.revision = Some(snapshot.revision);
+            self.osc = snapshot.settings.osc;
         }
     }
 
@@ -147,81 +165,44 @@ impl Sender {
     }
 
     fn connect(&mut self, instance: &Instance) {
-        let Some(target) = instance.target.load_full() else { return };
-        let address = match &target.address {
-            Ok(address) => *address,
-            Err(sentence) => {
-                self.socket = None;
-                return self.in_trouble(sentence.clone());
-            }
-        };
-        if self.socket.as_ref().is_some_and(|(connected, _)| *connected == address) {
-            return;
+        let targets = instance.targets.load();
+        if !self.lines.iter().map(|line| &line.target).eq(targets.iter()) {
+            let mut before = std::mem::take(&mut self.lines);
+            self.lines = targets
+                .iter()
+                .map(|target| match before.iter().position(|line| line.target == *target) {
+                    Some(at) => before.swap_remove(at),
+                    None => Line::new(target.clone()),
+                })
+                .collect();
         }
-        if self.socket.is_none() && self.opened.is_some_and(|opened| opened.elapsed() < RETRY_AFTER) {
-            return;
-        }
-        self.opened = Some(Instant::now());
-        self.classes_sent = None;
-        match open(address) {
-            Ok(socket) => self.socket = Some((address, socket)),
-            Err(error) => {
-                self.socket = None;
-                self.in_trouble(format!("OSC can't go to {address}: {error}."));
+        for line in &mut self.lines {
+            if line.open() {
+                self.classes_sent = None;
             }
         }
     }
 
     fn datagram(&mut self, bytes: &[u8]) {
-        let Some((address, socket)) = &self.socket else { return };
-        let address = *address;
-        // A refusal speaks of an earlier datagram, and this one was not sent: once more.
-        let outcome = match socket.send(bytes) {
-            Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
-                let _ = socket.send(bytes);
-                Err(error)
-            }
-            outcome => outcome,
-        };
-        let Err(error) = outcome else { return };
-        if !matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::WouldBlock) {
-            // A socket keeps the route of the network in which it was opened: another network needs another.
-            self.socket = None;
+        for line in &mut self.lines {
+            self.sent += u64::from(line.send(bytes));
         }
-        self.in_trouble(match error.kind() {
-            ErrorKind::ConnectionRefused => format!("Nothing listens at {address}."),
-            _ => format!("OSC to {address} is lost: {error}."),
-        });
-    }
-
-    fn in_trouble(&mut self, sentence: String) {
-        self.trouble = Some((Instant::now(), sentence));
     }
 
     fn show_trouble(&mut self, instance: &Instance) {
-        if self.trouble.as_ref().is_some_and(|(since, _)| since.elapsed() > TROUBLE_SHOWN) {
-            self.trouble = None;
-        }
-        let now = self.trouble.as_ref().map(|(_, sentence)| sentence);
-        if self.shown.as_ref() != now {
-            self.shown = now.cloned();
-            lock(&instance.notices).osc.clone_from(&self.shown);
+        instance.published.osc_sent.store(self.sent, Ordering::Relaxed);
+        let troubles: Vec<&str> = self.lines.iter_mut().filter_map(Line::trouble).collect();
+        let now = (!troubles.is_empty()).then(|| troubles.join(" "));
+        if self.shown != now {
+            let mut notices = lock(&instance.notices);
+            if let Some(sentence) = &now {
+                notices.osc_last = Some((Instant::now(), sentence.clone()));
+            }
+            notices.osc.clone_from(&now);
+            drop(notices);
+            self.shown = now;
         }
     }
-}
-
-fn open(address: SocketAddr) -> std::io::Result<UdpSocket> {
-    let any = match address {
-        SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
-        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
-    };
-    let socket = UdpSocket::bind(any)?;
-    socket.set_nonblocking(true)?;
-    // Lets a patch on another machine be reached by the network's broadcast address.
-    socket.set_broadcast(true)?;
-    // Connected, so that the system tells when nobody listens.
-    socket.connect(address)?;
-    Ok(socket)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use nice_plug::prelude::*;
 use tocco_models::{Policy, Smoothing};
 
 use crate::mode::Wish;
-use crate::state::{SLOTS, SharedSettings};
+use crate::state::{REVISIONS, SLOTS, SharedSettings};
 
 /// Which channel of a stereo track is heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -89,6 +89,9 @@ pub struct ToccoParams {
     /// Which of the settings' slots names the model; 0 is the one chosen on the panel.
     #[id = "slot"]
     pub slot: IntParam,
+    /// Moves with the settings, so that hosts mark the project as changed and can undo; see [`crate::state`].
+    #[id = "revision"]
+    pub revision: IntParam,
 }
 
 impl Default for ToccoParams {
@@ -112,6 +115,10 @@ impl Default for ToccoParams {
             bypass: BoolParam::new("Bypass", false).make_bypass(),
             run_in: EnumParam::new("Run in", Wish::Auto).non_automatable(),
             slot: IntParam::new("Model slot", 0, IntRange::Linear { min: 0, max: i32::from(SLOTS) }),
+            revision: IntParam::new("Settings", 0, IntRange::Linear { min: 0, max: REVISIONS })
+                .non_automatable()
+                .hide()
+                .hide_in_generic_ui(),
         }
     }
 }
@@ -192,6 +199,7 @@ mod tests {
             "bypass",
             "run_in",
             "slot",
+            "revision",
         ];
         assert_eq!(ids, frozen);
     }

@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use tocco_models::{Decision, MAX_CLASSES};
+use tocco_models::{ClassSet, Decision, MAX_CLASSES};
 
 use crate::latency::SharedTerms;
 use crate::mode::{Mode, Placed};
@@ -32,6 +32,8 @@ impl AtomicF32 {
 pub struct Published {
     posterior: [AtomicF32; MAX_CLASSES],
     active: [AtomicU64; 2],
+    /// The classes whose MIDI the player wants to try out: the panel's word to the recognizer.
+    tried: [AtomicU64; 2],
     /// The strongest class that holds; 255 is none at all.
     class: AtomicU8,
     /// Where the recognizer runs.
@@ -58,6 +60,8 @@ pub struct Published {
     pub sample_rate: AtomicF32,
     /// MIDI messages given to the host.
     pub midi_sent: AtomicU64,
+    /// OSC messages that the system took.
+    pub osc_sent: AtomicU64,
     /// Whether the host bypasses the plugin.
     pub bypassed: AtomicBool,
     /// Moves with each decision.
@@ -69,6 +73,7 @@ impl Default for Published {
         let published = Self {
             posterior: std::array::from_fn(|_| AtomicF32::default()),
             active: [AtomicU64::new(0), AtomicU64::new(0)],
+            tried: [AtomicU64::new(0), AtomicU64::new(0)],
             class: AtomicU8::new(u8::MAX),
             placed: AtomicU16::new(Placed::INACTIVE.to_bits()),
             plan: AtomicU16::new(Placed::WORKER.to_bits()),
@@ -82,6 +87,7 @@ impl Default for Published {
             late_windows: AtomicU64::default(),
             sample_rate: AtomicF32::default(),
             midi_sent: AtomicU64::default(),
+            osc_sent: AtomicU64::new(0),
             bypassed: AtomicBool::default(),
             hops: AtomicU64::default(),
         };
@@ -134,6 +140,21 @@ impl Published {
     #[must_use]
     pub fn holds(&self, class: usize) -> bool {
         self.active.get(class / 64).is_some_and(|half| half.load(Ordering::Relaxed) >> (class % 64) & 1 == 1)
+    }
+
+    /// The MIDI of a class is to be tried out at the next decision.
+    pub fn try_out(&self, class: usize) {
+        if let Some(half) = self.tried.get(class / 64) {
+            half.fetch_or(1 << (class % 64), Ordering::Relaxed);
+        }
+    }
+
+    /// The classes to be tried out now.
+    #[must_use]
+    pub fn take_tried(&self) -> ClassSet {
+        let [low, high] = &self.tried;
+        let [low, high] = [low, high].map(|half| u128::from(half.swap(0, Ordering::Relaxed)));
+        ClassSet::from_bits(high << 64 | low)
     }
 
     /// The strongest class that holds.

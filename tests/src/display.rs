@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use x11rb::connection::Connection;
+use x11rb::protocol::xproto::{BUTTON_PRESS_EVENT, BUTTON_RELEASE_EVENT, MOTION_NOTIFY_EVENT};
+use x11rb::protocol::xtest::ConnectionExt;
 
 use crate::locate::{self, Child};
 
@@ -64,6 +66,36 @@ impl Display {
         Ok(connection.setup().roots[screen].root)
     }
 
+    /// Clicks with the left button at a point of the screen, in pixels, as a hand would: move, press, let go.
+    ///
+    /// # Errors
+    /// Where the server does not answer.
+    pub fn click(&self, x: i16, y: i16) -> Result<()> {
+        // So long a hand takes; a panel draws a frame or two meanwhile.
+        const PAUSE: Duration = Duration::from_millis(150);
+        const LEFT: u8 = 1;
+        for (kind, button) in [(MOTION_NOTIFY_EVENT, 0), (BUTTON_PRESS_EVENT, LEFT), (BUTTON_RELEASE_EVENT, LEFT)] {
+            self.input(kind, button, x, y)?;
+            std::thread::sleep(PAUSE);
+        }
+        Ok(())
+    }
+
+    /// Moves the pointer to a point of the screen.
+    ///
+    /// # Errors
+    /// Where the server does not answer.
+    pub fn point(&self, x: i16, y: i16) -> Result<()> {
+        self.input(MOTION_NOTIFY_EVENT, 0, x, y)
+    }
+
+    fn input(&self, kind: u8, button: u8, x: i16, y: i16) -> Result<()> {
+        let (connection, screen) = x11rb::connect(Some(&self.name))?;
+        let root = connection.setup().roots[screen].root;
+        connection.xtest_fake_input(kind, button, x11rb::CURRENT_TIME, root, x, y, 0)?.check()?;
+        Ok(())
+    }
+
     /// Takes a picture of the screen, or of its upper left corner of so many pixels.
     ///
     /// # Errors
@@ -77,6 +109,23 @@ impl Display {
         ensure!(command.arg(picture).status()?.success(), "no picture of the display {} could be taken", self.name);
         Ok(())
     }
+}
+
+/// How far two pictures are apart, as the root of their mean squared difference from 0 to 1; both are made as small as
+/// the second first, which evens out what a letter more or less changes.
+///
+/// # Errors
+/// Where ImageMagick fails.
+pub fn difference(picture: &Path, small: &Path) -> Result<f64> {
+    let output = Command::new(locate::tool("convert")?)
+        .args([small, picture])
+        .args(["-resize", crate::panel::GOLDEN_SIZE, "-colorspace", "sRGB", "-metric", "RMSE", "-compare"])
+        .args(["-format", "%[distortion]", "info:"])
+        .output()?;
+    String::from_utf8_lossy(&output.stdout)
+        .trim()
+        .parse()
+        .with_context(|| format!("{} and {} can't be compared", picture.display(), small.display()))
 }
 
 /// How much the pixels of a picture vary, as their standard deviation from 0 to 1.

@@ -9,6 +9,8 @@ pub mod host;
 pub mod latency;
 pub mod locate;
 pub mod osc;
+#[cfg(target_os = "linux")]
+pub mod panel;
 pub mod phrase;
 pub mod sounds;
 pub mod state;

@@ -46,8 +46,10 @@ fn a_state_survives_saving_and_a_new_instance() {
     let settings = saved.settings();
     assert_eq!(settings["model"], json!({"library": "instruments"}));
     assert_eq!(settings["name"], "Übungsraum 2");
-    assert_eq!(settings["osc"], json!({"host": "127.0.0.1", "port": 9123}));
-    assert_eq!(settings["mappings"]["bowed"], json!({"mode": "note", "channel": 3, "number": 64}));
+    // A project of version 1 is written as one of version 2.
+    assert_eq!(settings["osc"]["targets"], json!([{"host": "127.0.0.1", "port": 9123, "on": true}]));
+    let mapping = &settings["mappings"]["bowed"];
+    assert_eq!([&mapping["mode"], &mapping["channel"], &mapping["number"]], [&json!("note"), &json!(3), &json!(64)]);
 }
 
 #[test]

@@ -34,7 +34,7 @@ impl Browser {
     /// The page.
     pub fn show(&mut self, ui: &mut Ui, instance: &Instance, snapshot: &Snapshot) {
         self.collect();
-        ui.label(RichText::new("With Tocco").color(theme::DIM));
+        ui.label(RichText::new("With Tocco").color(theme::of(ui).dim));
         ui.horizontal_wrapped(|ui| {
             for (name, _) in library::all() {
                 let choice = ModelChoice::Library(name.into());
@@ -46,7 +46,7 @@ impl Browser {
         about(ui, instance);
         slots(ui, instance, snapshot);
         ui.separator();
-        ui.label(RichText::new("From a file").color(theme::DIM));
+        ui.label(RichText::new("From a file").color(theme::of(ui).dim));
         ui.horizontal(|ui| {
             let room = (ui.available_width() - 90.0).max(120.0);
             let entry = egui::TextEdit::singleline(&mut self.path).hint_text("/path/to/model.onnx").desired_width(room);
@@ -76,12 +76,12 @@ impl Browser {
             {
                 next = Some(parent.to_owned());
             }
-            ui.label(RichText::new(folder.display().to_string()).color(theme::DIM));
+            ui.label(RichText::new(folder.display().to_string()).color(theme::of(ui).dim));
         });
         if let Some(sentence) = &self.trouble {
-            ui.label(RichText::new(sentence).color(theme::BAD));
+            ui.label(RichText::new(sentence).color(theme::of(ui).bad));
         } else if self.entries.models.is_empty() && self.reading.is_none() {
-            ui.label(RichText::new("No .onnx file here.").color(theme::DIM));
+            ui.label(RichText::new("No .onnx file here.").color(theme::of(ui).dim));
         }
         for path in &self.entries.models {
             let chosen = snapshot.settings.model == ModelChoice::Path(path.clone());
@@ -91,7 +91,7 @@ impl Browser {
             }
         }
         for path in &self.entries.folders {
-            let label = RichText::new(format!("{}/", file_name(path))).color(theme::DIM);
+            let label = RichText::new(format!("{}/", file_name(path))).color(theme::of(ui).dim);
             if ui.selectable_label(false, label).clicked() {
                 next = Some(path.clone());
             }
@@ -136,13 +136,17 @@ fn choose(instance: &Instance, choice: ModelChoice) {
 /// The models that the host can switch to.
 fn slots(ui: &mut Ui, instance: &Instance, snapshot: &Snapshot) {
     ui.horizontal_wrapped(|ui| {
-        ui.label(RichText::new("Slots").color(theme::DIM)).on_hover_text(
+        ui.label(RichText::new("Slots").color(theme::of(ui).dim)).on_hover_text(
             "The host switches between these models by the parameter «Model slot»; at 0 it is the one chosen here.",
         );
         let active = instance.params.slot();
         for slot in 1..=SLOTS {
             let kept = snapshot.settings.slots.get(&slot);
-            let text = RichText::new(slot.to_string()).color(if kept.is_some() { theme::TEXT } else { theme::WAITS });
+            let text = RichText::new(slot.to_string()).color(if kept.is_some() {
+                theme::of(ui).text
+            } else {
+                theme::of(ui).waits
+            });
             let what = kept.map_or("empty".to_owned(), ToString::to_string);
             let response = ui
                 .selectable_label(slot == active, text)
@@ -170,13 +174,15 @@ fn about(ui: &mut Ui, instance: &Instance) {
     );
     ui.label(size);
     if let ModelChoice::Path(path) = &loaded.choice {
-        ui.label(RichText::new(path.display().to_string()).color(theme::DIM).small());
+        ui.label(RichText::new(path.display().to_string()).color(theme::of(ui).dim).small());
     }
     for source in &card.data {
-        ui.label(RichText::new(format!("Learnt from {} ({})", source.name, source.licence)).color(theme::DIM).small());
+        ui.label(
+            RichText::new(format!("Learnt from {} ({})", source.name, source.licence)).color(theme::of(ui).dim).small(),
+        );
     }
     if !card.licence.is_empty() {
-        ui.label(RichText::new(format!("Licence of the model: {}", card.licence)).color(theme::DIM).small());
+        ui.label(RichText::new(format!("Licence of the model: {}", card.licence)).color(theme::of(ui).dim).small());
     }
 }
 

@@ -23,23 +23,42 @@ pub fn header(ui: &mut Ui, instance: &Instance, snapshot: &Snapshot) -> bool {
         asked = ui.button(name).on_hover_text("Choose another model").clicked();
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             let (mode, why) = mode(instance);
-            ui.label(RichText::new(mode).color(theme::DIM)).on_hover_text(why);
+            ui.label(RichText::new(mode).color(theme::of(ui).dim)).on_hover_text(why);
             let name = lock(&instance.notices).osc_name.clone();
             let name = if name.is_empty() { snapshot.settings.name.clone() } else { name };
-            ui.label(RichText::new(name).color(theme::DIM)).on_hover_text("This instance's name in OSC addresses");
+            ui.label(RichText::new(name).color(theme::of(ui).dim))
+                .on_hover_text("This instance's name in OSC addresses");
         });
     });
     let notices = lock(&instance.notices).clone();
     for trouble in [notices.model, notices.inference].into_iter().flatten() {
         ui.horizontal_wrapped(|ui| {
-            theme::lamp(ui, theme::BAD);
-            ui.label(RichText::new(trouble).color(theme::BAD));
+            theme::lamp(ui, theme::of(ui).bad);
+            ui.label(RichText::new(trouble).color(theme::of(ui).bad));
             if ui.button("Find it").clicked() {
                 asked = true;
             }
         });
     }
     asked
+}
+
+/// What to do next, for who opens the panel for the first time.
+pub fn next_step(instance: &Instance, snapshot: &Snapshot) -> Option<&'static str> {
+    let published = &instance.published;
+    if instance.model.load().is_none() {
+        Some("Choose a model on the page «Model».")
+    } else if !instance.is_active() {
+        Some("Switch the host's sound on.")
+    } else if published.midi_sent.load(Ordering::Relaxed) == 0 && published.hops.load(Ordering::Relaxed) == 0 {
+        Some("Play: the host has sent no sound yet.")
+    } else if !snapshot.settings.mappings.is_empty() {
+        None
+    } else if published.class().is_none() && !published.gate_open.load(Ordering::Relaxed) {
+        Some("Play your instrument, louder than the gate.")
+    } else {
+        Some("Click a class: give it a controller or a note.")
+    }
 }
 
 fn mode(instance: &Instance) -> (&'static str, String) {
@@ -65,15 +84,15 @@ pub fn class(ui: &mut Ui, instance: &Instance) {
     let held = published.class().filter(|&class| class < classes.len() && Some(class) != none);
     let open = published.gate_open.load(Ordering::Relaxed);
     let (text, color) = match held {
-        Some(class) => (classes[class].as_str(), theme::TEXT),
-        None if open => ("none", theme::DIM),
-        None => ("silence", theme::WAITS),
+        Some(class) => (classes[class].as_str(), theme::of(ui).text),
+        None if open => ("none", theme::of(ui).dim),
+        None => ("silence", theme::of(ui).waits),
     };
     let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width(), 96.0), Sense::hover());
     let percent = if held.is_some() { format!("{:.0} %", 100.0 * published.confidence.get()) } else { String::new() };
     let painter = ui.painter_at(rect);
     let shown =
-        painter.text(rect.right_center(), Align2::RIGHT_CENTER, percent, FontId::proportional(34.0), theme::DIM);
+        painter.text(rect.right_center(), Align2::RIGHT_CENTER, percent, FontId::proportional(34.0), theme::of(ui).dim);
     // Long names are drawn smaller rather than cut.
     let room = rect.width() - shown.width() - 20.0;
     let whole = painter.layout_no_wrap(text.to_owned(), FontId::proportional(64.0), color);
@@ -101,23 +120,23 @@ pub fn meter(ui: &mut Ui, instance: &Instance, setter: &ParamSetter<'_>) {
     let open = instance.published.gate_open.load(Ordering::Relaxed);
     let at = |dbfs: f32| rect.left() + rect.width() * ((dbfs - LOWEST_DBFS) / -LOWEST_DBFS).clamp(0.0, 1.0);
     let painter = ui.painter_at(rect);
-    painter.rect_filled(rect, 4, theme::TROUGH);
+    painter.rect_filled(rect, 4, theme::of(ui).trough);
     let filled = Rect::from_min_max(rect.min, pos2(at(level), rect.bottom()));
-    painter.rect_filled(filled, 4, if open { theme::LEVEL } else { theme::WAITS });
+    painter.rect_filled(filled, 4, if open { theme::of(ui).level } else { theme::of(ui).waits });
     let threshold = at(gate.value());
-    painter.vline(threshold, rect.y_range(), (2.0, theme::THRESHOLD));
+    painter.vline(threshold, rect.y_range(), (2.0, theme::of(ui).threshold));
     let right_half = threshold > rect.center().x;
     let (side, x) =
         if right_half { (Align2::RIGHT_CENTER, threshold - 6.0) } else { (Align2::LEFT_CENTER, threshold + 6.0) };
     let text = format!("gate {:.0} dBFS", gate.value());
-    painter.text(pos2(x, rect.center().y), side, text, FontId::proportional(12.5), theme::TEXT);
+    painter.text(pos2(x, rect.center().y), side, text, FontId::proportional(12.5), theme::of(ui).text);
     let text = if level > LOWEST_DBFS { format!("{level:.0} dBFS") } else { "no input".into() };
     painter.text(
         rect.right_center() - vec2(8.0, 0.0),
         Align2::RIGHT_CENTER,
         text,
         FontId::proportional(12.5),
-        theme::TEXT,
+        theme::of(ui).text,
     );
     response.on_hover_text("Input level. Drag to set the level at which the gate opens.");
 }

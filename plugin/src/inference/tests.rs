@@ -34,7 +34,7 @@ impl Rig {
 fn rig(mapping: Mapping) -> Rig {
     let published = Arc::new(Published::default());
     published.set_placed(Placed::WORKER);
-    let (mut engine, reports) = Engine::new(Arc::clone(&published));
+    let (mut engine, reports, _take) = Engine::new(Arc::clone(&published));
     let model = Model::from_bytes(library::TECHNIQUES).unwrap();
     let (input, output) = sound(sound_room(RATE, BLOCK));
     let ends = engine.connect(output, RATE, BLOCK);
@@ -54,8 +54,8 @@ const DEFAULT: Policy = Policy {
     min_confidence: 0.0,
     min_duration_ms: 0.0,
 };
-const FOLLOW: Mapping = Mapping { mode: MidiMode::Probability, channel: 1, number: 20 };
-const GATE: Mapping = Mapping { mode: MidiMode::Gate, channel: 1, number: 20 };
+const FOLLOW: Mapping = Mapping::new(MidiMode::Probability, 1, 20);
+const GATE: Mapping = Mapping::new(MidiMode::Gate, 1, 20);
 
 fn hum(from: u64, length: usize) -> impl Iterator<Item = f32> {
     (from..).take(length).map(|n| 0.2 * (n as f32 * 0.02).sin())

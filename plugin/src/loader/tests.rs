@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::params::ToccoParams;
+use crate::state::OscSettings;
 
 const LOOKUP: Duration = Duration::from_millis(400);
 
@@ -11,11 +12,11 @@ fn slow(_host: &str, port: u16) -> Address {
 }
 
 fn aim(instance: &Instance, host: &str) {
-    instance.params.settings.change(|settings| settings.osc = OscTarget { host: host.into(), port: 9000 });
+    instance.params.settings.change(|settings| settings.osc = OscSettings::to(OscTarget::new(host, 9000)));
 }
 
 fn address(instance: &Instance) -> Option<Address> {
-    instance.target.load().as_ref().map(|target| target.address.clone())
+    instance.targets.load().first().map(|target| target.address.clone())
 }
 
 #[test]

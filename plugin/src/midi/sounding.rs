@@ -20,7 +20,7 @@ impl Sounding {
             Message::Gate { channel, number, on } => {
                 (self.gates[usize::from(channel & 15)] >> (number & 127) & 1 == 1) != on
             }
-            Message::Controller { .. } | Message::Release => true,
+            Message::Controller { .. } | Message::Program { .. } | Message::Release => true,
         }
     }
 
@@ -29,7 +29,7 @@ impl Sounding {
         let (held, number, on) = match message {
             Message::Note { channel, key, velocity } => (&mut self.notes[usize::from(channel & 15)], key, velocity > 0),
             Message::Gate { channel, number, on } => (&mut self.gates[usize::from(channel & 15)], number, on),
-            Message::Controller { .. } | Message::Release => return,
+            Message::Controller { .. } | Message::Program { .. } | Message::Release => return,
         };
         let bit = 1_u128 << (number & 127);
         *held = if on { *held | bit } else { *held & !bit };

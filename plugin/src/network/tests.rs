@@ -1,7 +1,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::net::{SocketAddr, UdpSocket};
+
 use super::*;
 use crate::params::ToccoParams;
+use crate::state::{ControlPort, ModelChoice};
 
 #[test]
 fn a_socket_that_lost_its_network_is_opened_again() {
@@ -9,17 +12,127 @@ fn a_socket_that_lost_its_network_is_opened_again() {
     receiver.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
     let address = receiver.local_addr().unwrap();
     let instance = Instance::new(Arc::new(ToccoParams::default()));
-    instance.target.store(Some(Arc::new(Target { address: Ok(address) })));
-    // It can't send: it is connected to nothing.
-    let lost = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let mut sender = Sender { socket: Some((address, lost)), ..Sender::default() };
+    instance.targets.store(Arc::new(vec![Target { address: Ok(address) }]));
+    let mut sender = Sender::default();
     sender.connect(&instance);
+    // It can't send: it is connected to nothing.
+    sender.lines[0].socket = Some(UdpSocket::bind("127.0.0.1:0").unwrap());
     sender.datagram(b"lost");
-    assert!(sender.socket.is_none());
-    assert!(sender.trouble.as_ref().unwrap().1.contains("is lost"), "{:?}", sender.trouble);
+    assert!(sender.lines[0].socket.is_none());
+    assert!(sender.lines[0].trouble().unwrap().contains("is lost"), "{:?}", sender.lines[0]);
+    sender.lines[0].opened = None;
     sender.connect(&instance);
     sender.datagram(b"arrives");
     let mut bytes = [0; 16];
     let length = receiver.recv(&mut bytes).unwrap();
     assert_eq!(bytes[..length], *b"arrives");
+}
+
+fn receiver() -> (UdpSocket, u16) {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    let port = socket.local_addr().unwrap().port();
+    (socket, port)
+}
+
+fn aim(instance: &Instance, ports: &[u16]) {
+    let target = |port: &u16| Target { address: Ok(SocketAddr::from(([127, 0, 0, 1], *port))) };
+    instance.targets.store(Arc::new(ports.iter().map(target).collect()));
+}
+
+#[test]
+fn several_targets_get_the_same_and_a_dead_one_harms_nobody() {
+    let (first, first_port) = receiver();
+    let (second, second_port) = receiver();
+    let instance = Instance::new(Arc::new(ToccoParams::default()));
+    let dead = receiver().1;
+    aim(&instance, &[first_port, dead, second_port]);
+    let mut sender = Sender::default();
+    sender.connect(&instance);
+    for _ in 0..3 {
+        sender.datagram(b"same");
+    }
+    let mut bytes = [0; 16];
+    for receiver in [&first, &second] {
+        for _ in 0..3 {
+            let length = receiver.recv(&mut bytes).unwrap();
+            assert_eq!(bytes[..length], *b"same");
+        }
+    }
+    sender.show_trouble(&instance);
+    let trouble = lock(&instance.notices).osc.clone().unwrap();
+    assert_eq!(trouble, format!("Nothing listens at 127.0.0.1:{dead}."));
+    // One target less: the sockets of the others stay what they are.
+    let before = sender.lines[2].socket.as_ref().unwrap().local_addr().unwrap();
+    aim(&instance, &[second_port]);
+    sender.connect(&instance);
+    assert_eq!(sender.lines[0].socket.as_ref().unwrap().local_addr().unwrap(), before);
+}
+
+/// An instance whose control port is open, and a socket that speaks to it.
+fn controlled() -> (Arc<Instance>, Control, ControlPort, UdpSocket) {
+    let instance = Instance::new(Arc::new(ToccoParams::default()));
+    let (free, port) = receiver();
+    drop(free);
+    let wanted = ControlPort { on: true, port, anyone: false };
+    let mut control = Control::default();
+    control.serve(&instance, wanted, "Cello");
+    let patch = UdpSocket::bind("127.0.0.1:0").unwrap();
+    patch.connect(("127.0.0.1", port)).unwrap();
+    (instance, control, wanted, patch)
+}
+
+fn say(patch: &UdpSocket, addr: &str, args: Vec<rosc::OscType>) {
+    let packet = rosc::OscPacket::Message(rosc::OscMessage { addr: addr.into(), args });
+    patch.send(&rosc::encoder::encode(&packet).unwrap()).unwrap();
+}
+
+#[test]
+fn a_patch_switches_model_gate_and_recognising() {
+    let (instance, mut control, wanted, patch) = controlled();
+    say(&patch, "/tocco/Cello/model", vec!["instruments".into()]);
+    say(&patch, "/tocco/*/gate", vec![(-30.0_f32).into()]);
+    say(&patch, "/tocco/Cello/enable", vec![0.into()]);
+    control.serve(&instance, wanted, "Cello");
+    assert_eq!(instance.params.settings.snapshot().settings.model, ModelChoice::Library("instruments".into()));
+    assert_eq!(instance.controls().policy.gate_dbfs.to_bits(), (-30.0_f32).to_bits());
+    assert!(instance.remote.is_off() && !instance.controls().midi_on);
+    say(&patch, "/tocco/Cello/enable", vec![1.into()]);
+    control.serve(&instance, wanted, "Cello");
+    assert!(!instance.remote.is_off());
+}
+
+#[test]
+fn what_is_for_others_or_not_understood_changes_nothing() {
+    let (instance, mut control, wanted, patch) = controlled();
+    let before = instance.params.settings.snapshot().settings;
+    say(&patch, "/tocco/Viola/enable", vec![0.into()]);
+    say(&patch, "/tocco/Cello/gate", vec![f32::NAN.into()]);
+    say(&patch, "/tocco/Cello/slot", vec![9.into()]);
+    say(&patch, "/tocco/Cello/slot", vec![3.into()]);
+    say(&patch, "/tocco/Cello/model", vec![3.into()]);
+    patch.send(b"/tocco/Cello/enable\0\0,").unwrap();
+    patch.send(&[0xff; 1400]).unwrap();
+    control.serve(&instance, wanted, "Cello");
+    assert!(!instance.remote.is_off());
+    assert_eq!(instance.params.settings.snapshot().settings, before);
+    assert_eq!(instance.controls().policy, instance.params.policy());
+    let said = lock(&instance.notices).control.clone().unwrap();
+    assert!(said.ends_with("not understood"), "{said}");
+}
+
+#[test]
+fn a_control_port_that_is_taken_says_so_and_opens_once_it_is_free() {
+    let (taken, port) = receiver();
+    let instance = Instance::new(Arc::new(ToccoParams::default()));
+    let wanted = ControlPort { on: true, port, anyone: false };
+    let mut control = Control::default();
+    control.serve(&instance, wanted, "Cello");
+    let said = lock(&instance.notices).control.clone().unwrap();
+    assert!(said.contains(&format!("port {port} can't be opened")), "{said}");
+    drop(taken);
+    control.serve(&instance, ControlPort { on: false, ..wanted }, "Cello");
+    assert_eq!(lock(&instance.notices).control, None);
+    control.serve(&instance, wanted, "Cello");
+    assert_eq!(lock(&instance.notices).control.as_deref(), Some(format!("open at port {port}").as_str()));
 }

@@ -1,45 +1,51 @@
-//! Makes the README's picture: the panel in a host while the phrase plays, on a display without a screen.
+//! Makes pictures of the panel in a host while the phrase plays, on a display without a screen.
 //!
-//! `cargo run -p tocco_tests --bin panel -- docs/panel.png`
+//! `cargo run -p tocco_tests --bin panel -- docs/panel.png` makes the README's; with a folder, all views of the panel:
+//! `... -- --views FOLDER`; and `... -- --golden` remakes the small ones that the test compares with.
 
 #[cfg(target_os = "linux")]
 fn main() -> anyhow::Result<()> {
-    use anyhow::{Context, anyhow};
-    use tocco_tests::{demo, display::Display, host::Host, locate, osc::Receiver, phrase::Phrase, state::State};
+    use std::path::{Path, PathBuf};
+    use std::process::Command;
 
-    /// Where the picture is taken: in the middle of a plucked note, in seconds.
-    const FROM_S: f64 = 12.0;
-    const TO_S: f64 = 15.8;
+    use anyhow::{Context, ensure};
+    use tocco_tests::locate;
+    use tocco_tests::panel::{GOLDEN_SIZE, VIEWS, View, golden};
 
-    let picture = std::env::args().nth(1).context("Usage: panel FILE.png")?;
-    let display = Display::start("1600x1200x24")?;
-    display.make_current();
-    // The panel says whether somebody listens.
-    let receiver = Receiver::at(5005)?;
-    let phrase = Phrase::load(&locate::repository().join("tests/demo"))?;
-    let mut host = Host::load(&locate::clap()?)?;
-    host.restore(&State::empty().with_osc_port(receiver.port()))?;
-    let size = host.open_panel(display.root_window()?)?;
-    let rate = f64::from(phrase.rate);
-    let processor = host.activate(rate, 512)?;
-    let part = phrase.part(FROM_S, TO_S);
-    let processor = std::thread::scope(|scope| {
-        let audio = scope.spawn(|| demo::stream(processor, part, rate));
-        while !audio.is_finished() {
-            host.run_callbacks();
-            std::thread::sleep(std::time::Duration::from_millis(5));
+    let usage = "Usage: panel FILE.png | --views FOLDER | --golden";
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let each = |shoot: &dyn Fn(&View, u32) -> anyhow::Result<PathBuf>| -> anyhow::Result<()> {
+        for view in &VIEWS {
+            for scale in [1, 2] {
+                println!("{}", shoot(view, scale)?.display());
+            }
         }
-        audio.join().map_err(|_| anyhow!("the audio thread panicked"))?
-    })?
-    .0;
-    display.shoot(picture.as_ref(), Some(size))?;
-    host.close_panel();
-    host.deactivate(processor);
-    println!("{picture}: {} x {} pixels", size.0, size.1);
-    Ok(())
+        Ok(())
+    };
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["--views", folder] => {
+            std::fs::create_dir_all(folder)?;
+            each(&|view, scale| {
+                let picture = Path::new(folder).join(format!("{}-{scale}x.png", view.name));
+                view.shoot(scale, &picture)?;
+                Ok(picture)
+            })
+        }
+        ["--golden"] => each(&|view, scale| {
+            let (folder, small) = (tempfile::tempdir()?, golden(view, scale));
+            let picture = folder.path().join("panel.png");
+            view.shoot(scale, &picture)?;
+            let mut convert = Command::new(locate::tool("convert")?);
+            convert.arg(&picture).args(["-resize", GOLDEN_SIZE, "+dither", "-colors", "128", "-strip"]).arg(&small);
+            ensure!(convert.status()?.success(), "{} can't be written", small.display());
+            Ok(small)
+        }),
+        [picture] if !picture.starts_with('-') => VIEWS.first().context(usage)?.shoot(1, Path::new(picture)),
+        _ => anyhow::bail!(usage),
+    }
 }
 
 #[cfg(not(target_os = "linux"))]
 fn main() {
-    eprintln!("The picture is made on Linux, where a display without a screen can be had.");
+    eprintln!("The pictures are made on Linux, where a display without a screen can be had.");
 }

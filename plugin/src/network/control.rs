@@ -1,0 +1,120 @@
+//! The way back: a patch switches models, sets the gate, switches recognising off and on.
+//!
+//! | address | argument | does |
+//! |---|---|---|
+//! | `/tocco/<name>/model` | `s` | a shipped model by its name, or a file by its path |
+//! | `/tocco/<name>/slot` | `i` | the model that is kept in a slot, 1 to 8 |
+//! | `/tocco/<name>/gate` | `f` | the gate's threshold in dBFS, until the host moves its parameter |
+//! | `/tocco/<name>/enable` | `i` | 0: nothing is recognised or sent; 1: on again |
+//!
+//! A model chosen so is in use where the host's parameter *Model slot* is 0. Off by default, and on this computer only unless the player allows more. `<name>` may be `*`.
+
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
+
+use rosc::{OscMessage, OscPacket, OscType};
+
+use crate::instance::{Instance, lock};
+use crate::state::{ControlPort, ModelChoice, SLOTS};
+
+/// A port that is taken is tried again after this pause.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+/// Datagrams that are read in one round.
+const MOST: usize = 32;
+
+/// The open port.
+#[derive(Debug, Default)]
+pub struct Control {
+    wanted: Option<ControlPort>,
+    socket: Option<UdpSocket>,
+    tried: Option<Instant>,
+    shown: Option<String>,
+}
+
+impl Control {
+    /// Does what arrived. `name` is the instance's in addresses.
+    pub fn serve(&mut self, instance: &Instance, wanted: ControlPort, name: &str) {
+        if self.wanted != Some(wanted) {
+            *self = Self { wanted: Some(wanted), shown: self.shown.take(), ..Self::default() };
+            if !wanted.on {
+                self.say(instance, None);
+            }
+        }
+        if !wanted.on {
+            return;
+        }
+        if self.socket.is_none() && self.tried.is_none_or(|tried| tried.elapsed() > RETRY_AFTER) {
+            self.tried = Some(Instant::now());
+            match open(wanted) {
+                Ok(socket) => {
+                    self.socket = Some(socket);
+                    self.say(instance, Some(format!("open at port {}", wanted.port)));
+                }
+                Err(error) => self.say(instance, Some(format!("port {} can't be opened: {error}", wanted.port))),
+            }
+        }
+        let mut bytes = [0; 1536];
+        for _ in 0..MOST {
+            let Some(Ok(length)) = self.socket.as_ref().map(|socket| socket.recv(&mut bytes)) else { return };
+            let Ok((_, packet)) = rosc::decoder::decode_udp(&bytes[..length]) else { continue };
+            if let Some(sentence) = obey(instance, &packet, name) {
+                self.say(instance, Some(sentence));
+            }
+        }
+    }
+
+    fn say(&mut self, instance: &Instance, sentence: Option<String>) {
+        if self.shown != sentence {
+            self.shown.clone_from(&sentence);
+            lock(&instance.notices).control = sentence;
+        }
+    }
+}
+
+fn open(wanted: ControlPort) -> std::io::Result<UdpSocket> {
+    let address = if wanted.anyone { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
+    let socket = UdpSocket::bind(SocketAddr::from((address, wanted.port)))?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// Answers with what was done or why not; nothing where it was for somebody else.
+fn obey(instance: &Instance, packet: &OscPacket, name: &str) -> Option<String> {
+    match packet {
+        OscPacket::Message(message) => order(instance, message, name),
+        OscPacket::Bundle(bundle) => bundle.content.iter().filter_map(|packet| obey(instance, packet, name)).last(),
+    }
+}
+
+fn order(instance: &Instance, message: &OscMessage, name: &str) -> Option<String> {
+    let (to, what) = message.addr.strip_prefix("/tocco/")?.split_once('/')?;
+    if to != name && to != "*" {
+        return None;
+    }
+    let done = match (what, message.args.as_slice()) {
+        ("model", [OscType::String(model)]) => choose(instance, model),
+        ("slot", [OscType::Int(slot)]) if (1..=i32::from(SLOTS)).contains(slot) => {
+            let slots = instance.params.settings.snapshot().settings.slots;
+            let choice = u8::try_from(*slot).ok().and_then(|slot| slots.get(&slot).cloned());
+            choice.is_some_and(|choice| set_model(instance, choice))
+        }
+        ("gate", [OscType::Float(dbfs)]) => instance.remote.set_gate(*dbfs),
+        ("enable", [OscType::Int(on)]) => instance.remote.enable(*on != 0),
+        _ => false,
+    };
+    let arguments: Vec<String> = message.args.iter().map(ToString::to_string).collect();
+    let arguments = arguments.join(" ");
+    let verdict = if done { "done" } else { "not understood" };
+    Some(format!("{} {arguments}: {verdict}", message.addr))
+}
+
+fn choose(instance: &Instance, model: &str) -> bool {
+    let is_shipped = tocco_models::library::all().iter().any(|(name, _)| *name == model);
+    let choice = if is_shipped { ModelChoice::Library(model.into()) } else { ModelChoice::Path(model.into()) };
+    !model.trim().is_empty() && set_model(instance, choice)
+}
+
+fn set_model(instance: &Instance, choice: ModelChoice) -> bool {
+    instance.params.settings.change(|settings| settings.model = choice);
+    true
+}

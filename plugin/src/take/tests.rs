@@ -1,0 +1,99 @@
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use super::*;
+
+const RATE: f64 = 1000.0;
+
+fn decide(input: &mut TakeInput, at: u64, active: &[usize], probability: f32) {
+    let posterior = [probability; 4];
+    let decision = Decision {
+        known_at: at + 5,
+        about: at,
+        gate_open: true,
+        posterior: &posterior,
+        class: active.first().copied(),
+        active: active.iter().copied().collect(),
+        confidence: probability,
+        changed: false,
+        level_dbfs: -20.0,
+    };
+    input.decided(&decision, at);
+}
+
+fn names(_: u64) -> Option<(Vec<String>, Option<usize>)> {
+    Some((["bowed", "plucked", "trill", "none"].map(String::from).into(), Some(3)))
+}
+
+fn started() -> (TakeInput, Take) {
+    let (mut input, take) = take();
+    input.start(RATE);
+    input.model(1);
+    (input, take)
+}
+
+fn told(take: &Take) -> Vec<(&str, f64, f64)> {
+    take.spans().map(|span| (&*span.name, span.start_s, span.end_s)).collect()
+}
+
+#[test]
+fn spans_reach_from_change_to_change_and_none_is_not_told() {
+    let (mut input, mut take) = started();
+    for (at, class) in [(0, 3), (100, 0), (200, 0), (300, 1), (400, 3), (500, 2)] {
+        decide(&mut input, at, &[class], 0.8);
+    }
+    take.take_in(names, |_| ());
+    assert_eq!(told(&take), [("bowed", 0.1, 0.3), ("plucked", 0.3, 0.4)]);
+    assert!((take.spans().next().unwrap().confidence - 0.8).abs() < 0.01);
+    decide(&mut input, 600, &[2], 0.8);
+    take.take_in(names, |_| ());
+    let lasting: Vec<Span> = take.lasting().collect();
+    assert_eq!((lasting.len(), &*lasting[0].name, lasting[0].start_s, lasting[0].end_s), (1, "trill", 0.5, 0.6));
+}
+
+#[test]
+fn time_goes_on_over_activations_and_what_lasted_ends_there() {
+    let (mut input, mut take) = started();
+    decide(&mut input, 1000, &[0], 1.0);
+    decide(&mut input, 2000, &[0], 1.0);
+    input.start(2.0 * RATE);
+    input.model(2);
+    decide(&mut input, 1000, &[1], 1.0);
+    decide(&mut input, 2000, &[], 1.0);
+    take.take_in(names, |_| ());
+    assert_eq!(told(&take), [("bowed", 1.0, 2.0), ("plucked", 2.5, 3.0)]);
+}
+
+#[test]
+fn sound_keeps_its_time_over_gaps() {
+    let (mut input, mut take) = started();
+    let mut heard = Vec::new();
+    input.sound(&[1.0; 10], 0);
+    take.take_in(names, |_| panic!("nobody asked for it"));
+    take.want_sound(true);
+    input.sound(&[2.0; 10], 10);
+    input.sound(&[3.0; 10], 20);
+    // A gap of 70 samples.
+    input.sound(&[4.0; 10], 100);
+    take.take_in(names, |sound| {
+        heard.extend((0_u32..).zip(sound.samples).map(|(n, s)| (sound.start_s + f64::from(n) / RATE, *s)))
+    });
+    let at = |time: f64| heard.iter().find(|(at, _)| (at - time).abs() < 1e-9).map(|(_, sample)| *sample);
+    assert_eq!([0.010, 0.020, 0.029, 0.100, 0.109].map(at), [2.0, 3.0, 3.0, 4.0, 4.0].map(Some));
+    assert_eq!((heard.len(), at(0.05)), (30, None));
+}
+
+#[test]
+fn a_reader_that_stood_still_finds_the_sound_in_its_place_again() {
+    let (mut input, mut take) = started();
+    take.want_sound(true);
+    let block = [0.5; 4096];
+    for n in 0..(2 * SOUND_ROOM / block.len()) as u64 {
+        input.sound(&block, n * 4096);
+    }
+    let mut last = 0.0;
+    take.take_in(names, |sound| last = sound.start_s + sound.samples.len() as f64 / RATE);
+    assert!(last * RATE <= SOUND_ROOM as f64 + 1.0, "the ring holds no more: {last}");
+    input.sound(&block, 1_000_000);
+    take.take_in(names, |sound| last = sound.start_s + sound.samples.len() as f64 / RATE);
+    assert!((last * RATE - 1_004_096.0).abs() < 1e-6, "{last}");
+}
