@@ -234,9 +234,9 @@ impl Manifest {
         writer.write_record(columns.iter().map(|c| COLUMNS[*c]))?;
         for row in rows {
             let shown = relative_to(&row.path, &folder);
-            let path = shown.to_str().with_context(|| {
-                format!("{}: the name is not valid Unicode: rename the file", row.path.display())
-            })?;
+            let path = shown
+                .to_str()
+                .with_context(|| format!("{}: the name is not valid Unicode: rename the file", row.path.display()))?;
             // Windows reads both separators, the others only theirs: a manifest goes from one to the other.
             let path = if shown.is_relative() { path.replace(MAIN_SEPARATOR, "/") } else { path.to_owned() };
             let cells = [
