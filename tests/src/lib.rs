@@ -6,6 +6,8 @@ pub mod demo;
 #[cfg(target_os = "linux")]
 pub mod display;
 pub mod host;
+#[cfg(target_os = "linux")]
+pub mod jack;
 pub mod latency;
 pub mod locate;
 pub mod osc;

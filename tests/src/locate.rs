@@ -69,6 +69,15 @@ pub fn standalone() -> Result<PathBuf> {
     existing(bundles()?.join(format!("tocco_standalone{}", std::env::consts::EXE_SUFFIX)))
 }
 
+/// The command `tocco`.
+///
+/// # Errors
+/// Where it was not built; says what to do.
+pub fn tocco() -> Result<PathBuf> {
+    let path = profile_folder()?.join(format!("tocco{}", std::env::consts::EXE_SUFFIX));
+    path.exists().then_some(path).context("the command is not built: run `cargo build --workspace --bins` first")
+}
+
 /// The Python of `cargo xtask setup`.
 ///
 /// # Errors

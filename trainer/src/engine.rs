@@ -90,10 +90,9 @@ pub fn library(named: Option<&Path>) -> Result<PathBuf> {
 fn in_virtual_environment() -> Option<PathBuf> {
     let here = std::env::current_dir().ok()?;
     let lib = here.ancestors().map(|folder| folder.join("target/venv/lib")).find(|lib| lib.is_dir())?;
-    let pythons = std::fs::read_dir(lib).ok()?;
-    pythons
-        .filter_map(|python| Some(python.ok()?.path().join("site-packages/onnxruntime/capi")))
-        .find_map(|folder| library_in(&folder))
+    let pythons = std::fs::read_dir(&lib).ok()?.filter_map(|python| Some(python.ok()?.path()));
+    // Windows has the packages in the folder itself, other systems in one for each version of Python.
+    std::iter::once(lib).chain(pythons).find_map(|folder| library_in(&folder.join("site-packages/onnxruntime/capi")))
 }
 
 fn in_system() -> Option<PathBuf> {

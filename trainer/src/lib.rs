@@ -20,9 +20,12 @@ pub mod export;
 pub mod fingerprint;
 mod hash;
 pub mod importers;
+mod interrupt;
 pub mod label_map;
 pub mod labels;
 pub mod listen;
+#[cfg(feature = "live")]
+pub mod live;
 pub mod manifest;
 pub mod memory;
 pub mod metrics;

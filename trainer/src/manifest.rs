@@ -7,7 +7,7 @@
 //! recording against the others; empty: 1). Further columns are left alone.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, MAIN_SEPARATOR, Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use tocco_models::NONE;
@@ -234,10 +234,13 @@ impl Manifest {
         writer.write_record(columns.iter().map(|c| COLUMNS[*c]))?;
         for row in rows {
             let shown = relative_to(&row.path, &folder);
+            let path = shown
+                .to_str()
+                .with_context(|| format!("{}: the name is not valid Unicode: rename the file", row.path.display()))?;
+            // Windows reads both separators, the others only theirs: a manifest goes from one to the other.
+            let path = if shown.is_relative() { path.replace(MAIN_SEPARATOR, "/") } else { path.to_owned() };
             let cells = [
-                shown.to_str().with_context(|| {
-                    format!("{}: the name is not valid Unicode: rename the file", row.path.display())
-                })?,
+                path.as_str(),
                 &row.labels.join(";"),
                 &row.group,
                 row.split.name(),
@@ -334,8 +337,8 @@ fn relative_to(path: &Path, folder: &Path) -> PathBuf {
         return path.to_path_buf();
     };
     let common = path.components().zip(folder.components()).take_while(|(a, b)| a == b).count();
-    // Only the root in common: another drive or tree; a climb to the root helps nobody.
-    if common <= 1 {
+    // Only the root in common (on Windows a drive comes before it): a climb to the root helps nobody.
+    if !path.components().take(common).any(|part| matches!(part, Component::Normal(_))) {
         return path;
     }
     let up = folder.components().skip(common).map(|_| Component::ParentDir);

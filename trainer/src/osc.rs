@@ -1,11 +1,11 @@
-//! The plugin's messages, sent by the command while it listens to a file.
+//! The plugin's messages, sent by the command while it listens to a file or a device.
 
 use std::net::{ToSocketAddrs, UdpSocket};
 
 use anyhow::{Context, Result};
 use tocco_models::{Card, Decision, NONE, Task, osc};
 
-/// Sends what one recording says.
+/// Sends what is heard in one recording, or live.
 #[derive(Debug)]
 pub struct Sender {
     socket: UdpSocket,
@@ -39,9 +39,14 @@ impl Sender {
             task: card.task,
             lost: 0,
         };
-        let classes = osc::names(&sender.name, "classes", sender.classes.iter().map(String::as_str));
-        sender.send(&classes);
+        sender.classes();
         Ok(sender)
+    }
+
+    /// Sends the class names, once more for receivers that start later.
+    pub fn classes(&mut self) {
+        let classes = osc::names(&self.name, "classes", self.classes.iter().map(String::as_str));
+        self.send(&classes);
     }
 
     /// Sends what one decision says: `/class` while something is played, and the change, if it is one. What the

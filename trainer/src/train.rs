@@ -4,7 +4,6 @@ mod batches;
 mod checkpoint;
 mod corpus;
 mod fine_tune;
-mod interrupt;
 mod loss;
 mod presets;
 mod request;

@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::cargo::{Workspace, checked};
 
 const PACKAGE: &str = "tocco_plugin";
+/// The two processors of Macs.
+const MAC_TARGETS: [&str; 2] = ["x86_64-apple-darwin", "aarch64-apple-darwin"];
 const STANDALONE: &str = "tocco_standalone";
 
 /// Builds the plugin with cargo's `options` (empty, or `--release`) and bundles it.
@@ -38,6 +40,32 @@ pub fn bundle(workspace: &Workspace, options: &[&str]) -> Result<()> {
         .with_context(|| format!("{} can't be copied to {}", built.display(), bundled.display()))?;
     eprintln!("Created the standalone at '{}'", bundled.display());
     Ok(())
+}
+
+/// Builds the plugin for both processors of Macs, in the release profile, and bundles both in one, signed ad hoc.
+///
+/// # Errors
+/// On another system, and where the build, `lipo` or `codesign` fails.
+pub fn universal(workspace: &Workspace) -> Result<()> {
+    ensure!(cfg!(target_os = "macos"), "bundle --universal needs a Mac: lipo and codesign are Apple's");
+    for target in MAC_TARGETS {
+        checked(workspace.cargo().args([
+            "build",
+            "--release",
+            "--package",
+            PACKAGE,
+            "--lib",
+            "--bins",
+            "--target",
+            target,
+        ]))?;
+    }
+    // It joins and signs what hosts load; the standalone it does not know.
+    nice_plug_xtask::bundle(workspace.target(), PACKAGE, &["--release".to_owned()], true)?;
+    let bundled = standalone(workspace);
+    let parts = MAC_TARGETS.map(|target| workspace.target().join(target).join("release").join(program_name()));
+    checked(workspace.command("lipo").arg("-create").args(parts).arg("-output").arg(&bundled))?;
+    checked(workspace.command("codesign").args(["--force", "--sign", "-"]).arg(&bundled))
 }
 
 /// Where the bundled standalone is.

@@ -21,7 +21,8 @@ Usage: cargo xtask <command>
   models [NAME]       remake the shipped models (or one: techniques, instruments) from the recordings
                       in ../shared/data (or in $TOCCO_RECORDINGS), and measure them; goes on where it
                       was cut off
-  bundle [--release]  build the plugin into target/bundled: CLAP, VST3 and standalone";
+  bundle [--release]  build the plugin into target/bundled: CLAP, VST3 and standalone
+  bundle --universal  the same on a Mac, in the release profile, for Intel and Apple processors in one";
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
@@ -42,14 +43,21 @@ fn main() -> Result<()> {
         ("bench", ["--quick"]) => bench(&workspace, true),
         ("models", []) => models::make(&workspace, None),
         ("models", [name]) => models::make(&workspace, Some(name)),
-        ("bundle", []) => bundle::build_and_bundle(&workspace, &[]),
-        ("bundle", ["--release"]) => bundle::build_and_bundle(&workspace, &["--release"]),
+        ("bundle", []) => bundle(&workspace, &[]),
+        ("bundle", ["--release"]) => bundle(&workspace, &["--release"]),
+        ("bundle", ["--universal"]) => bundle::universal(&workspace),
         ("" | "help" | "--help" | "-h", []) => {
             println!("{USAGE}");
             Ok(())
         }
         _ => bail!("«{command} {}» is no command of xtask.\n\n{USAGE}", rest.join(" ")),
     }
+}
+
+/// Builds and bundles the plugin, on a fresh machine too.
+fn bundle(workspace: &Workspace, options: &[&str]) -> Result<()> {
+    setup::system_packages(setup::Need::Build)?;
+    bundle::build_and_bundle(workspace, options)
 }
 
 /// Plays the phrase through the bundled CLAP in a host inside a process of its own.

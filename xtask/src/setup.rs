@@ -36,9 +36,21 @@ const BUILD: [&str; 14] = [
     "pkg-config",
 ];
 
-/// What the tests need beyond: a display without a screen, Pure Data, Python, encoders.
-const TESTS: [&str; 8] =
-    ["ffmpeg", "imagemagick", "liblo-tools", "libgl1-mesa-dri", "puredata-core", "python3", "python3-venv", "xvfb"];
+/// What the tests need beyond: a display without a screen, a sound server without a sound card, a workstation, Pure
+/// Data, SuperCollider's language, Python, encoders.
+const TESTS: [&str; 11] = [
+    "ardour",
+    "ffmpeg",
+    "imagemagick",
+    "jackd2",
+    "libgl1-mesa-dri",
+    "liblo-tools",
+    "puredata-core",
+    "python3",
+    "python3-venv",
+    "supercollider-language",
+    "xvfb",
+];
 
 /// What makes speech, noise and music that no model should take for its classes.
 const MODELS: [&str; 4] = ["espeak-ng", "ffmpeg", "fluid-soundfont-gm", "fluidsynth"];
@@ -50,20 +62,21 @@ const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 const OTHERS: [(&str, &str); 3] = [
     (
         "fedora",
-        "sudo dnf install alsa-lib-devel chromium ffmpeg-free gcc-c++ ImageMagick jack-audio-connection-kit-devel liblo \
-         libX11-devel libxcb-devel libXcursor-devel libxkbcommon-devel libxkbcommon-x11-devel libXrandr-devel \
-         mesa-dri-drivers mesa-libGL-devel pkgconf-pkg-config puredata python3 xcb-util-wm-devel xorg-x11-server-Xvfb",
+        "sudo dnf install alsa-lib-devel ardour8 chromium ffmpeg-free gcc-c++ ImageMagick jack-audio-connection-kit \
+         jack-audio-connection-kit-devel liblo libX11-devel libxcb-devel libXcursor-devel libxkbcommon-devel \
+         libxkbcommon-x11-devel libXrandr-devel mesa-dri-drivers mesa-libGL-devel pkgconf-pkg-config puredata python3 \
+         xcb-util-wm-devel xorg-x11-server-Xvfb",
     ),
     (
         "arch",
-        "sudo pacman -S --needed alsa-lib base-devel chromium ffmpeg imagemagick jack2 liblo libx11 libxcb libxcursor \
-         libxkbcommon libxkbcommon-x11 libxrandr mesa pkgconf pd python xcb-util-wm xorg-server-xvfb",
+        "sudo pacman -S --needed alsa-lib ardour base-devel chromium ffmpeg imagemagick jack2 liblo libx11 libxcb libxcursor \
+         libxkbcommon libxkbcommon-x11 libxrandr mesa pkgconf pd python supercollider xcb-util-wm xorg-server-xvfb",
     ),
     (
         "suse",
-        "sudo zypper install alsa-devel chromium ffmpeg gcc-c++ ImageMagick libjack-devel liblo-tools libX11-devel libxcb-devel \
-         libXcursor-devel libxkbcommon-devel libxkbcommon-x11-devel libXrandr-devel Mesa-dri Mesa-libGL-devel \
-         pkg-config pd python3 xcb-util-wm-devel xorg-x11-server-Xvfb",
+        "sudo zypper install alsa-devel ardour chromium ffmpeg gcc-c++ ImageMagick jack libjack-devel liblo-tools libX11-devel \
+         libxcb-devel libXcursor-devel libxkbcommon-devel libxkbcommon-x11-devel libXrandr-devel Mesa-dri \
+         Mesa-libGL-devel pkg-config pd python3 supercollider xcb-util-wm-devel xorg-x11-server-Xvfb",
     ),
 ];
 

@@ -7,12 +7,16 @@ use clap::{Parser, Subcommand};
 
 pub mod augment;
 pub mod compare;
+#[cfg(feature = "live")]
+pub mod devices;
 mod encoder;
 mod engine;
 pub mod ensemble;
 pub mod evaluate;
 pub mod export;
 pub mod inspect;
+#[cfg(feature = "live")]
+pub mod listen;
 pub mod mix;
 pub mod policy;
 pub mod prepare;
@@ -48,6 +52,12 @@ enum Command {
     Compare(compare::Args),
     /// Runs a model over recordings and prints what it hears.
     Recognize(recognize::Args),
+    /// Runs a model over live sound from an audio interface and prints what it hears.
+    #[cfg(feature = "live")]
+    Listen(listen::Args),
+    /// Lists the audio devices that `tocco listen` can open.
+    #[cfg(feature = "live")]
+    Devices(devices::Args),
     /// Writes a page about a run or model: curves, figures, calibration, its worst mistakes to be heard.
     Report(report::Args),
     /// Shows a model's card, size, operators and cost on this machine.
@@ -68,6 +78,10 @@ pub fn main() -> ExitCode {
         Command::Evaluate(args) => evaluate::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Recognize(args) => recognize::run(args),
+        #[cfg(feature = "live")]
+        Command::Listen(args) => listen::run(&args),
+        #[cfg(feature = "live")]
+        Command::Devices(args) => devices::run(&args),
         Command::Report(args) => report::run(args),
         Command::Inspect(args) => inspect::run(args),
     };

@@ -11,7 +11,6 @@ use burn::tensor::{Device, Tensor};
 use super::batches::{self, Batch};
 use super::checkpoint::{self, Checkpoint, State};
 use super::corpus::Corpus;
-use super::interrupt::Interrupts;
 use super::loss::Weighting;
 use super::run::Run;
 use super::schedule::Schedule;
@@ -19,6 +18,7 @@ use super::teacher::Teacher;
 use super::training::Clip;
 use super::{Options, loss, validate};
 use crate::augment::SceneConfig;
+use crate::interrupt::Interrupts;
 use crate::net::Net;
 use crate::watch::{self, Validation, Watcher};
 
@@ -102,7 +102,7 @@ impl<'a> Trainer<'a> {
         let step_sound_s = (options.batch_size * batches) as f64 * self.scene_s();
         let watched = watch::Plan { epochs: options.epochs, steps: total, first_step: first, step_sound_s };
         let mut watcher = Watcher::start(&self.run.folder, watched, options)?;
-        let interrupts = Interrupts::listen();
+        let interrupts = Interrupts::listen("stopping after this step; once more ends at once");
         let (settings, teacher) = (&self.run.settings, self.teacher);
         let plan = batches::Plan {
             clips: &self.corpus.train,

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop at once")]
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -158,9 +159,18 @@ impl Answer {
 }
 
 /// Runs `tocco`.
-pub fn tocco<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) -> Answer {
-    let Output { status, stdout, stderr } =
-        Command::new(env!("CARGO_BIN_EXE_tocco")).args(arguments).output().expect("the command starts");
+pub fn tocco<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Answer {
+    tocco_in::<&str, &str, S>([], arguments)
+}
+
+/// Runs `tocco` with environment variables.
+pub fn tocco_in<K: AsRef<OsStr>, V: AsRef<OsStr>, S: AsRef<OsStr>>(
+    environment: impl IntoIterator<Item = (K, V)>,
+    arguments: impl IntoIterator<Item = S>,
+) -> Answer {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_tocco"));
+    program.args(arguments).envs(environment);
+    let Output { status, stdout, stderr } = program.output().expect("the command starts");
     Answer {
         code: status.code(),
         out: String::from_utf8(stdout).unwrap(),

@@ -1,4 +1,4 @@
-//! Ctrl-C and polite requests to end: a training that is under way writes a checkpoint first.
+//! Ctrl-C and polite requests to end: what is under way is brought to a good end first.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,27 +12,28 @@ static ASKED: AtomicBool = AtomicBool::new(false);
 const ENDED_BY_CTRL_C: i32 = 130;
 
 /// While it lives, the first request to end is kept for [`Interrupts::asked`]; the second ends the program at once.
-pub(super) struct Interrupts(());
+pub(crate) struct Interrupts(());
 
 impl Interrupts {
-    pub fn listen() -> Self {
+    /// `answer` is told at the first request; that of the first caller in this process holds.
+    pub fn listen(answer: &'static str) -> Self {
         static HANDLER: OnceLock<()> = OnceLock::new();
         HANDLER.get_or_init(|| {
-            let handler = || {
+            let handler = move || {
                 if !LISTENING.load(Ordering::SeqCst) || ASKED.swap(true, Ordering::SeqCst) {
                     std::process::exit(ENDED_BY_CTRL_C);
                 }
-                remark("stopping after this step; once more ends at once");
+                remark(answer);
             };
             if let Err(e) = ctrlc::set_handler(handler) {
-                remark(format_args!("Ctrl-C will end the training without a checkpoint of that moment: {e}"));
+                remark(format_args!("Ctrl-C will end the program at once: {e}"));
             }
         });
         LISTENING.store(true, Ordering::SeqCst);
         Self(())
     }
 
-    /// Whether the training should end.
+    /// Whether it should end.
     pub fn asked(&self) -> bool {
         ASKED.load(Ordering::SeqCst)
     }
