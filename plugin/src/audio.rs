@@ -25,7 +25,7 @@ use ringbuf::traits::Consumer;
 
 use crate::inference::{Ends, sound_room};
 use crate::instance::Instance;
-use crate::midi::{Due, Message, Sounding};
+use crate::midi::{Due, Incoming, Message, Sounding};
 use crate::mode::{Mode, Placed, Why};
 use crate::params::Channel;
 use crate::pool;
@@ -38,6 +38,7 @@ pub struct Audio {
     input: SoundInput,
     midi: HeapCons<Due>,
     sounding: Sounding,
+    incoming: Incoming,
     /// Whether the host said that it renders offline.
     is_rendering: bool,
     clock: Clock,
@@ -50,7 +51,13 @@ pub struct Audio {
 impl Audio {
     /// Connects an activation to the instance's engine. `sounding` is what the host was left with by the
     /// activation before. Runs on the host's main thread.
-    pub fn new(instance: &Arc<Instance>, config: &BufferConfig, is_rendering: bool, sounding: Sounding) -> Self {
+    pub fn new(
+        instance: &Arc<Instance>,
+        config: &BufferConfig,
+        is_rendering: bool,
+        sounding: Sounding,
+        incoming: Incoming,
+    ) -> Self {
         let sample_rate = f64::from(config.sample_rate);
         let largest_block = config.max_buffer_size as usize;
         let (input, output) = sound(sound_room(sample_rate, largest_block));
@@ -62,6 +69,7 @@ impl Audio {
             input,
             midi,
             sounding,
+            incoming,
             is_rendering,
             clock,
             release: true,
@@ -197,7 +205,7 @@ impl Audio {
             let offset = due.map(|due| u32::try_from(due.at.saturating_sub(start)).unwrap_or(last).min(last));
             match (incoming.take(), offset, due) {
                 (Some(event), offset, _) if offset.is_none_or(|offset| event.timing() <= offset) => {
-                    pass_on(context, event);
+                    self.pass_on(context, event);
                     incoming = context.next_event();
                 }
                 (event, Some(offset), Some(due)) => {
@@ -212,7 +220,7 @@ impl Audio {
             }
         }
         while let Some(event) = incoming {
-            pass_on(context, event);
+            self.pass_on(context, event);
             incoming = context.next_event();
         }
     }
@@ -242,6 +250,15 @@ impl Audio {
             self.instance.published.midi_sent.fetch_add(1, Ordering::Relaxed);
         }
         given
+    }
+
+    fn pass_on<P: Plugin>(&mut self, context: &mut impl ProcessContext<P>, event: PluginNoteEvent<P>) {
+        // Modulation speaks to this plugin's own parameters. What the host does not take back is lost, as it
+        // would be without this plugin.
+        let is_own = matches!(event, NoteEvent::PolyModulation { .. } | NoteEvent::MonoAutomation { .. });
+        if !is_own && self.incoming.is_news(&event) {
+            let _ = context.try_send_event(event);
+        }
     }
 }
 
@@ -312,14 +329,6 @@ fn give<P: Plugin>(context: &mut impl ProcessContext<P>, timing: u32, message: M
         Message::Release => return true,
     };
     !matches!(context.try_send_event(event), Err((_, SendEventError::HostBufferFull)))
-}
-
-fn pass_on<P: Plugin>(context: &mut impl ProcessContext<P>, event: PluginNoteEvent<P>) {
-    // Modulation speaks to this plugin's own parameters. What the host does not take back is lost, as it
-    // would be without this plugin.
-    if !matches!(event, NoteEvent::PolyModulation { .. } | NoteEvent::MonoAutomation { .. }) {
-        let _ = context.try_send_event(event);
-    }
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ use nice_plug::prelude::*;
 use crate::audio::Audio;
 use crate::instance::{Instance, lock};
 use crate::loader::Activation;
-use crate::midi::Sounding;
+use crate::midi::{Incoming, Sounding};
 use crate::mode::Placed;
 use crate::params::ToccoParams;
 
@@ -134,6 +134,8 @@ impl Plugin for Tocco {
     const AUDIO_IO_LAYOUTS: &'static [AudioIOLayout] = &[layout(2, "Stereo"), layout(1, "Mono")];
     const MIDI_INPUT: MidiConfig = MidiConfig::MidiCCs;
     const MIDI_OUTPUT: MidiConfig = MidiConfig::MidiCCs;
+    /// A VST3 host may tell all parameters at once, and each controller there is counts as one.
+    const INPUT_EVENT_CAPACITY: usize = 4096;
 
     type Editor = editor::ToccoEditor;
     type SysExMessage = ();
@@ -158,7 +160,8 @@ impl Plugin for Tocco {
         // nice-plug 0.4.2 learns a VST3 host's word one activation late: then it says nothing.
         let is_known = context.plugin_api() != PluginApi::Vst3;
         let is_rendering = is_known && config.process_mode == ProcessMode::Offline;
-        self.audio = Some(Audio::new(&self.instance, config, is_rendering, std::mem::take(&mut self.sounding)));
+        let sounding = std::mem::take(&mut self.sounding);
+        self.audio = Some(Audio::new(&self.instance, config, is_rendering, sounding, Incoming::new(!is_known)));
         {
             let mut slot = lock(&self.instance.slot);
             slot.activate(Activation {

@@ -5,9 +5,11 @@
 
 use crate::state::{Mapping, MidiMode};
 
+mod incoming;
 mod map;
 mod sounding;
 
+pub use incoming::Incoming;
 pub use map::{MidiMap, Moment};
 pub use sounding::Sounding;
 

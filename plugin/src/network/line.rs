@@ -55,18 +55,19 @@ impl Line {
         let (Some(socket), Ok(address)) = (&self.socket, &self.target.address) else { return false };
         // A refusal speaks of an earlier datagram, and this one was not sent: once more.
         let outcome = match socket.send(bytes) {
-            Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+            Err(error) if is_refusal(&error) => {
                 let _ = socket.send(bytes);
                 Err(error)
             }
             outcome => outcome,
         };
         let Err(error) = outcome else { return true };
-        let sentence = match error.kind() {
-            ErrorKind::ConnectionRefused => format!("Nothing listens at {address}."),
-            _ => format!("OSC to {address} is lost: {error}."),
+        let sentence = if is_refusal(&error) {
+            format!("Nothing listens at {address}.")
+        } else {
+            format!("OSC to {address} is lost: {error}.")
         };
-        if !matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::WouldBlock) {
+        if !is_refusal(&error) && error.kind() != ErrorKind::WouldBlock {
             // A socket keeps the route of the network in which it was opened: another network needs another.
             self.socket = None;
         }
@@ -85,6 +86,11 @@ impl Line {
     fn in_trouble(&mut self, sentence: String) {
         self.trouble = Some((Instant::now(), sentence));
     }
+}
+
+/// Whether the receiver's computer said that nobody listens; Windows calls it a reset.
+fn is_refusal(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset)
 }
 
 fn open(address: SocketAddr) -> std::io::Result<UdpSocket> {

@@ -82,7 +82,10 @@ fn ardour_plays_saves_and_opens_again() {
     println!("saved and closed: {}", first.settings());
 
     let ardour = home.open(&display).unwrap();
-    println!("reopened: {} MIDI messages at the port while the project was opened", midi.take().len());
+    let told = midi.take().len();
+    println!("reopened: {told} MIDI messages at the port while the project was opened");
+    // Ardour tells a VST3 all its parameters, and 2080 controllers are among them: none may reach a synth.
+    assert!(told < 100, "{told} messages flood what is wired behind");
     play(&ardour, &osc, &phrase, (9.4, 17.5), || ());
     check_midi(&midi.take());
     ardour.save().unwrap();
@@ -187,8 +190,15 @@ fn check_midi(messages: &[Message]) {
 }
 
 fn check_state(state: &State, wanted: &State) {
-    for key in ["model", "name", "osc", "mappings"] {
-        assert_eq!(state.settings()[key], wanted.settings()[key], "{key}");
+    let (settings, wanted) = (state.settings(), wanted.settings());
+    for key in ["model", "name"] {
+        assert_eq!(settings[key], wanted[key], "{key}");
+    }
+    let is_in = |part: &Value, whole: &Value| part.as_object().unwrap().iter().all(|(key, value)| whole[key] == *value);
+    let target = &settings["osc"]["targets"][0];
+    assert!(is_in(&wanted["osc"], target), "{target} is not {}", wanted["osc"]);
+    for (class, mapping) in wanted["mappings"].as_object().unwrap() {
+        assert!(is_in(mapping, &settings["mappings"][class]), "{class}: {mapping} is not in {settings}");
     }
     let confidence = state.parameter("min_conf")["f32"].as_f64().unwrap();
     assert!((confidence - 0.6).abs() < 1e-4, "{confidence}");
