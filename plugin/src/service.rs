@@ -256,7 +256,7 @@ fn load(shared: &Shared) {
             let mut slot = lock(&instance.slot);
             if instance.is_member.load(Ordering::Acquire) {
                 loader::refresh(instance, &mut slot);
-                lock(&instance.take).take_in(|model| instance.classes(model), |_| ());
+                lock(&instance.take).tend(|model| instance.classes(model));
                 loader::preload(instance, &mut slot);
                 drop(slot);
                 loader::resolve(instance);

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ringbuf::traits::{Consumer, Producer, Split};
+use ringbuf::traits::{Consumer, Observer, Producer, Split};
 use ringbuf::{HeapCons, HeapProd, HeapRb};
 use tocco_models::{ClassSet, Decision};
 
@@ -184,6 +184,14 @@ impl Take {
         if self.wanted.swap(wanted, Ordering::Relaxed) != wanted && !wanted {
             self.index += self.sound.clear() as u64;
             self.places.clear();
+        }
+    }
+
+    /// Takes in what is new where no panel does, or one that stands still.
+    pub fn tend(&mut self, names: impl Fn(u64) -> Option<(Vec<String>, Option<usize>)>) {
+        let is_tended = self.wanted.load(Ordering::Relaxed) && self.marks.occupied_len() < MARK_ROOM / 2;
+        if !is_tended {
+            self.take_in(names, |_| ());
         }
     }
 

@@ -97,3 +97,21 @@ fn a_reader_that_stood_still_finds_the_sound_in_its_place_again() {
     take.take_in(names, |sound| last = sound.start_s + sound.samples.len() as f64 / RATE);
     assert!((last * RATE - 1_004_096.0).abs() < 1e-6, "{last}");
 }
+
+#[test]
+fn who_tends_it_leaves_the_sound_to_a_panel_that_keeps_up() {
+    let (mut input, mut take) = started();
+    take.want_sound(true);
+    input.sound(&[1.0; 10], 0);
+    decide(&mut input, 5, &[0], 1.0);
+    take.tend(names);
+    let mut heard = 0;
+    take.take_in(names, |sound| heard += sound.samples.len());
+    assert_eq!(heard, 10);
+    // A panel that stands still does not lose the decisions.
+    for at in 0..10 * MARK_ROOM as u64 {
+        decide(&mut input, 10 + at, &[usize::from(at % 2 == 0)], 1.0);
+        take.tend(names);
+    }
+    assert!(take.spans().count() >= 10 * MARK_ROOM - 1);
+}
