@@ -3,6 +3,10 @@
 use crate::{Decision, MAX_CLASSES};
 use serde::Serialize;
 
+mod export;
+
+pub use export::Export;
+
 /// A stretch in which one class held.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Segment {

@@ -27,6 +27,7 @@ mod presets;
 mod scope;
 mod settings;
 mod status;
+mod take;
 mod theme;
 
 /// How often the panel is drawn.
@@ -104,6 +105,7 @@ enum Page {
     Classes,
     Model,
     Midi,
+    Take,
     Settings,
 }
 
@@ -115,6 +117,7 @@ pub struct Panel {
     models: models::Browser,
     mappings: mappings::Page,
     scope: scope::Scope,
+    take: take::Page,
     osc: osc::Entry,
     /// The settings as last seen, to copy them only when they change.
     snapshot: Option<Snapshot>,
@@ -133,6 +136,7 @@ impl Panel {
             models: models::Browser::default(),
             mappings: mappings::Page::default(),
             scope: scope::Scope::default(),
+            take: take::Page::default(),
             osc: osc::Entry::default(),
             snapshot: None,
             lit: Light::Dark,
@@ -216,6 +220,7 @@ impl NiceEguiApp for Panel {
                     }
                     Page::Model => self.models.show(ui, &instance, &snapshot),
                     Page::Midi => self.mappings.show(ui, &instance, &snapshot, &setter),
+                    Page::Take => self.take.show(ui, &instance),
                     Page::Settings => settings::show(ui, &instance, &snapshot, &setter, &mut self.osc),
                 });
             });
@@ -270,6 +275,7 @@ impl Panel {
                 (Page::Classes, "Classes"),
                 (Page::Model, "Model"),
                 (Page::Midi, "MIDI"),
+                (Page::Take, "Take"),
                 (Page::Settings, "Settings"),
             ];
             for (page, name) in pages {

@@ -12,7 +12,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ringbuf::traits::{Consumer, Observer, Producer, Split};
 use ringbuf::{HeapCons, HeapProd, HeapRb};
+use tocco_models::timeline::Segment;
 use tocco_models::{ClassSet, Decision};
+
+mod folder;
+mod recording;
+
+pub use folder::Folder;
+pub use recording::Recording;
 
 /// Samples that can wait for eyes: more than a second of the fastest rate, so that a panel may be late.
 const SOUND_ROOM: usize = 1 << 18;
@@ -26,8 +33,8 @@ const MOST_SEGMENTS: usize = 100_000;
 /// What the recognizer tells of one moment.
 #[derive(Debug, Clone, Copy)]
 enum Mark {
-    /// Positions count from 0 again, at this rate in Hz.
-    Start { rate: f64 },
+    /// Positions count from 0 again, at this rate in Hz, with the sample that is number `index`.
+    Start { rate: f64, index: u64 },
     /// Class indices are those of this model, counted by the instance.
     Model(u64),
     /// The sample that is number `index` of all that were handed over has this position.
@@ -52,7 +59,7 @@ impl TakeInput {
     /// Positions count from 0 again.
     pub fn start(&mut self, rate: f64) {
         self.next = None;
-        self.mark(Mark::Start { rate });
+        self.mark(Mark::Start { rate, index: self.index });
     }
 
     /// Another model.
@@ -111,6 +118,15 @@ pub struct Span {
     pub end_s: f64,
     /// Mean probability.
     pub confidence: f32,
+    /// Whether the player gave it another name than was heard.
+    pub corrected: bool,
+}
+
+impl From<&Span> for Segment {
+    fn from(span: &Span) -> Self {
+        let Span { class, start_s, end_s, confidence, .. } = *span;
+        Self { start_s, end_s, class, name: span.name.to_string(), confidence }
+    }
 }
 
 /// A span that lasts.
@@ -141,6 +157,9 @@ pub struct Take {
     none: Option<usize>,
     open: Vec<Open>,
     closed: VecDeque<Span>,
+    /// Whether a panel takes in what is new.
+    watched: bool,
+    recording: Option<Recording>,
 }
 
 /// Both ends.
@@ -163,6 +182,8 @@ pub fn take() -> (TakeInput, Take) {
         none: None,
         open: Vec::new(),
         closed: VecDeque::new(),
+        watched: false,
+        recording: None,
     };
     (input, take)
 }
@@ -179,8 +200,27 @@ pub struct Sound<'a> {
 }
 
 impl Take {
-    /// Asks for the sound too, or no longer: it costs the recognizer's thread a copy.
-    pub fn want_sound(&mut self, wanted: bool) {
+    /// A panel asks for the sound too, or no longer.
+    pub fn watch(&mut self, watched: bool) {
+        self.watched = watched;
+        self.want_sound();
+    }
+
+    /// Keeps the sound from now on, or no longer; what was kept goes.
+    pub fn record(&mut self, on: bool) {
+        self.recording = on.then(Recording::default);
+        self.want_sound();
+    }
+
+    /// The sound that is kept.
+    #[must_use]
+    pub fn recording(&self) -> Option<&Recording> {
+        self.recording.as_ref()
+    }
+
+    /// The sound costs the recognizer's thread a copy: only where somebody wants it.
+    fn want_sound(&mut self) {
+        let wanted = self.watched || self.recording.is_some();
         if self.wanted.swap(wanted, Ordering::Relaxed) != wanted && !wanted {
             self.index += self.sound.clear() as u64;
             self.places.clear();
@@ -189,7 +229,8 @@ impl Take {
 
     /// Takes in what is new where no panel does, or one that stands still.
     pub fn tend(&mut self, names: impl Fn(u64) -> Option<(Vec<String>, Option<usize>)>) {
-        let is_tended = self.wanted.load(Ordering::Relaxed) && self.marks.occupied_len() < MARK_ROOM / 2;
+        let (marks, sound) = (self.marks.occupied_len(), self.sound.occupied_len());
+        let is_tended = self.watched && marks < MARK_ROOM / 2 && sound < SOUND_ROOM / 2;
         if !is_tended {
             self.take_in(names, |_| ());
         }
@@ -204,10 +245,11 @@ impl Take {
     ) {
         while let Some(mark) = self.marks.try_pop() {
             match mark {
-                Mark::Start { rate } => {
+                Mark::Start { rate, index } => {
+                    self.take_sound(index, &mut hear);
+                    self.places.clear();
                     self.end_all();
                     (self.origin_s, self.rate) = (self.now_s, rate);
-                    self.take_sound(u64::MAX, &mut hear);
                 }
                 Mark::Model(number) => {
                     self.end_all();
@@ -241,9 +283,27 @@ impl Take {
         self.now_s
     }
 
-    /// Forgets what ended.
+    /// Gives the span that ended as number `index` another name, of one of the classes; one that is none is gone.
+    pub fn correct(&mut self, index: usize, class: usize) {
+        if Some(class) == self.none {
+            self.closed.remove(index);
+        } else if let (Some(span), Some(name)) = (self.closed.get_mut(index), self.classes.get(class)) {
+            (span.class, span.name, span.corrected) = (class, Arc::clone(name), true);
+        }
+    }
+
+    /// The names of the classes.
+    #[must_use]
+    pub fn classes(&self) -> &[Arc<str>] {
+        &self.classes
+    }
+
+    /// Forgets what ended, and the sound.
     pub fn clear(&mut self) {
         self.closed.clear();
+        if let Some(recording) = &mut self.recording {
+            *recording = Recording::default();
+        }
         for open in &mut self.open {
             (open.start_s, open.sum, open.hops) = (self.now_s, 0.0, 0);
         }
@@ -268,7 +328,11 @@ impl Take {
             }
             if let Some(&(index, position)) = self.places.front().filter(|(index, _)| *index <= self.index) {
                 let start_s = self.time(position + (self.index - index));
-                hear(&Sound { start_s, rate: self.rate, samples: &samples[..taken] });
+                let sound = Sound { start_s, rate: self.rate, samples: &samples[..taken] };
+                hear(&sound);
+                if let Some(recording) = &mut self.recording {
+                    recording.add(&sound);
+                }
                 self.now_s = self.now_s.max(start_s + taken as f64 / self.rate);
             }
             self.index += taken as u64;
@@ -314,7 +378,8 @@ impl Take {
             return None;
         }
         let confidence = (sum / f64::from(hops.max(1))) as f32;
-        Some(Span { class, name: Arc::clone(self.classes.get(class)?), start_s, end_s, confidence })
+        let name = Arc::clone(self.classes.get(class)?);
+        Some(Span { class, name, start_s, end_s, confidence, corrected: false })
     }
 }
 

@@ -156,8 +156,10 @@ pub const CLASSES: (u32, u32) = (48, 199);
 pub const MODEL: (u32, u32) = (121, 199);
 /// The page of mappings.
 pub const MIDI: (u32, u32) = (186, 199);
+/// The page of the take.
+pub const TAKE: (u32, u32) = (243, 199);
 /// The page of settings.
-pub const SETTINGS: (u32, u32) = (257, 199);
+pub const SETTINGS: (u32, u32) = (310, 199);
 
 /// The bar of the class «plucked» of the techniques, in silence.
 pub const PLUCKED: (u32, u32) = (120, 518);
@@ -183,7 +185,7 @@ fn nothing() -> Vec<(&'static str, Value)> {
 }
 
 /// All that are kept as pictures.
-pub const VIEWS: [View; 9] = [
+pub const VIEWS: [View; 10] = [
     View { name: "classes", settings: nothing, plays: true, clicks: &[] },
     View { name: "classes-light", settings: || vec![("editor", json!({"light": "light"}))], plays: true, clicks: &[] },
     View {
@@ -196,6 +198,7 @@ pub const VIEWS: [View; 9] = [
     View { name: "model", settings: nothing, plays: true, clicks: &[MODEL] },
     View { name: "midi", settings: nothing, plays: true, clicks: &[MIDI] },
     View { name: "mapping", settings: nothing, plays: true, clicks: &[PLUCKED] },
+    View { name: "take", settings: nothing, plays: true, clicks: &[TAKE] },
     View { name: "settings", settings: nothing, plays: true, clicks: &[SETTINGS] },
     View {
         name: "model-gone",

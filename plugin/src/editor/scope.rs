@@ -48,7 +48,7 @@ impl Scope {
         let is_frozen = self.frozen.is_some();
         let Self { analysis, end_s, .. } = self;
         let mut take = lock(&instance.take);
-        take.want_sound(true);
+        take.watch(true);
         take.take_in(
             |model| instance.classes(model),
             |sound| {
@@ -64,7 +64,7 @@ impl Scope {
 
     /// The window closes: nobody wants the sound.
     pub fn close(instance: &Instance) {
-        lock(&instance.take).want_sound(false);
+        lock(&instance.take).watch(false);
     }
 
     /// Puts columns into the picture, which goes round.

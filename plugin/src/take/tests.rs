@@ -69,7 +69,7 @@ fn sound_keeps_its_time_over_gaps() {
     let mut heard = Vec::new();
     input.sound(&[1.0; 10], 0);
     take.take_in(names, |_| panic!("nobody asked for it"));
-    take.want_sound(true);
+    take.watch(true);
     input.sound(&[2.0; 10], 10);
     input.sound(&[3.0; 10], 20);
     // A gap of 70 samples.
@@ -85,7 +85,7 @@ fn sound_keeps_its_time_over_gaps() {
 #[test]
 fn a_reader_that_stood_still_finds_the_sound_in_its_place_again() {
     let (mut input, mut take) = started();
-    take.want_sound(true);
+    take.watch(true);
     let block = [0.5; 4096];
     for n in 0..(2 * SOUND_ROOM / block.len()) as u64 {
         input.sound(&block, n * 4096);
@@ -101,7 +101,7 @@ fn a_reader_that_stood_still_finds_the_sound_in_its_place_again() {
 #[test]
 fn who_tends_it_leaves_the_sound_to_a_panel_that_keeps_up() {
     let (mut input, mut take) = started();
-    take.want_sound(true);
+    take.watch(true);
     input.sound(&[1.0; 10], 0);
     decide(&mut input, 5, &[0], 1.0);
     take.tend(names);
@@ -114,4 +114,68 @@ fn who_tends_it_leaves_the_sound_to_a_panel_that_keeps_up() {
         take.tend(names);
     }
     assert!(take.spans().count() >= 10 * MARK_ROOM - 1);
+}
+
+#[test]
+fn a_span_can_be_corrected_and_what_is_none_is_gone() {
+    let (mut input, mut take) = started();
+    for (at, class) in [(0, 0), (100, 1), (200, 0), (300, 3)] {
+        decide(&mut input, at, &[class], 0.8);
+    }
+    take.take_in(names, |_| ());
+    take.correct(0, 2);
+    take.correct(1, 3);
+    take.correct(9, 1);
+    assert_eq!(told(&take), [("trill", 0.0, 0.1), ("bowed", 0.2, 0.3)]);
+    assert_eq!(take.spans().map(|span| span.corrected).collect::<Vec<_>>(), [true, false]);
+}
+
+#[test]
+fn a_recording_has_every_sound_at_its_time_whoever_takes_it_in() {
+    let (mut input, mut take) = started();
+    take.record(true);
+    let ramp = |from: u64| -> Vec<f32> { (from..from + 100).map(|n| n as f32).collect() };
+    input.sound(&ramp(100), 100);
+    take.tend(names);
+    input.sound(&ramp(200), 200);
+    take.watch(true);
+    take.take_in(names, |_| ());
+    // A gap.
+    input.sound(&ramp(500), 500);
+    take.take_in(names, |_| ());
+    let recording = take.recording().unwrap();
+    assert_eq!(recording.part(0.15, 0.25), ramp(150));
+    assert_eq!(recording.part(0.4, 0.55)[..100], [0.0; 100]);
+    assert_eq!(recording.part(0.4, 0.55)[100..], ramp(500)[..50]);
+    assert_eq!(recording.part(0.0, 0.1), [0.0; 0], "before it began");
+    take.record(false);
+    take.record(true);
+    assert_eq!(take.recording().unwrap().part(0.1, 0.6), [0.0; 0]);
+}
+
+#[test]
+fn corrected_spans_become_a_training_folder() {
+    let (mut input, mut take) = started();
+    take.record(true);
+    let tone: Vec<f32> = (0..1000).map(|n| 0.5 * (n as f32 * 0.3).sin()).collect();
+    input.sound(&tone, 0);
+    for (at, class) in [(0, 3), (100, 0), (400, 1), (700, 3)] {
+        decide(&mut input, at, &[class], 0.8);
+    }
+    take.take_in(names, |_| ());
+    take.correct(1, 2);
+    let place = std::env::temp_dir().join(format!("tocco-take-{}", std::process::id()));
+    let folder = Folder::of(&take, "Étude 1").unwrap();
+    assert_eq!(folder.write(&place).unwrap(), 2);
+    let second = folder.write(&place).unwrap();
+    assert_eq!(second, 2, "another time beside the first");
+    for (class, from, length) in [("bowed", 100, 300), ("trill", 400, 300)] {
+        let files: Vec<_> = std::fs::read_dir(place.join(class)).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(files.len(), 2, "{files:?}");
+        let mut reader = hound::WavReader::open(&files[0]).unwrap();
+        assert_eq!(reader.spec().sample_rate, 1000);
+        let samples: Vec<f32> = reader.samples().map(|sample| sample.unwrap()).collect();
+        assert_eq!(samples, tone[from..from + length]);
+    }
+    std::fs::remove_dir_all(place).unwrap();
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use serde::Serialize;
-use tocco_models::timeline::{Segment, Timeline};
+use tocco_models::timeline::{Export, Segment, Timeline};
 use tocco_models::{Decision, Policy};
 
 use super::engine::EngineArgs;
@@ -56,6 +56,10 @@ enum Format {
     Json,
     /// A label track for Audacity: start, end, class, separated by tabs.
     Labels,
+    /// Regions for Reaper's Region/Marker Manager.
+    Reaper,
+    /// A MIDI file: a note for each segment, C2 for the first class and upwards.
+    Midi,
     /// A page for a browser that plays the recording while its spectrogram and what was heard move with it.
     Html,
 }
@@ -75,8 +79,9 @@ struct FileResult {
 /// The model is refused, or a recording can't be heard to its end; the others are told all the same.
 pub fn run(args: Args) -> Result<()> {
     let policy = args.policy.policy()?;
-    if args.format == Format::Labels && args.files.len() > 1 {
-        bail!("a label track belongs to one recording: name one file, or take --format csv");
+    let is_whole = matches!(args.format, Format::Labels | Format::Reaper | Format::Midi);
+    if is_whole && args.files.len() > 1 {
+        bail!("labels, regions and notes belong to one recording: name one file, or take --format csv");
     }
     if args.format == Format::Html {
         return html(&args, &policy);
@@ -109,10 +114,8 @@ pub fn run(args: Args) -> Result<()> {
                 ))?;
                 flush_csv(&mut csv, &mut out)
             }
-            Format::Labels => {
-                writeln!(out, "{:.6}\t{:.6}\t{}", segment.start_s, segment.end_s, segment.name).map_err(Into::into)
-            }
-            Format::Json | Format::Html => Ok(()),
+            Format::Labels => out.write_all(&Export::Audacity.write(std::slice::from_ref(segment))).map_err(Into::into),
+            Format::Reaper | Format::Midi | Format::Json | Format::Html => Ok(()),
         };
         match one_file(&args, &ear, &policy, file, print) {
             Ok((result, damage)) => {
@@ -122,6 +125,10 @@ pub fn run(args: Args) -> Result<()> {
             Err(error) if super::is_closed_pipe(&error) => return Err(error),
             Err(error) => failures.push(error),
         }
+    }
+    let export = [(Format::Reaper, Export::Reaper), (Format::Midi, Export::Midi)];
+    if let Some((_, export)) = export.into_iter().find(|(format, _)| *format == args.format) {
+        out.write_all(&export.write(results.first().map_or(&[], |result| &result.segments)))?;
     }
     if args.format == Format::Json {
         serde_json::to_writer_pretty(&mut out, &results)?;

@@ -1,0 +1,77 @@
+//! A take as a training folder: one folder a class, a WAV file a span, as `tocco prepare` reads it.
+
+use std::fs;
+use std::io::{Cursor, ErrorKind};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use hound::{SampleFormat, WavSpec, WavWriter};
+use tocco_models::osc::sanitise;
+use tocco_models::write_beside;
+
+use super::Take;
+
+/// Shorter spans teach nothing.
+const SHORTEST_S: f64 = 0.03;
+
+/// What is to be written: copied out of the take, so that writing holds up nobody.
+#[derive(Debug)]
+pub struct Folder {
+    name: String,
+    rate: u32,
+    /// Class and sound.
+    spans: Vec<(Arc<str>, Vec<f32>)>,
+}
+
+impl Folder {
+    /// Of all spans that ended and whose sound is kept.
+    ///
+    /// # Errors
+    /// A sentence, where there is none.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rates of sound cards")]
+    pub fn of(take: &Take, name: &str) -> Result<Self, String> {
+        let recording = take.recording().ok_or("No sound is kept: switch «Keep the sound» on before you play.")?;
+        let spans: Vec<_> = take
+            .spans()
+            .map(|span| (Arc::clone(&span.name), recording.part(span.start_s, span.end_s).to_vec()))
+            .filter(|(_, sound)| sound.len() as f64 >= SHORTEST_S * recording.rate())
+            .collect();
+        if spans.is_empty() {
+            return Err("No sound is kept of what was recognised.".into());
+        }
+        Ok(Self { name: sanitise(name), rate: recording.rate().round() as u32, spans })
+    }
+
+    /// Writes it into a folder, beside what is there; answers with the number of files.
+    ///
+    /// # Errors
+    /// A sentence that names the file.
+    pub fn write(&self, folder: &Path) -> Result<usize, String> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let spec =
+            WavSpec { channels: 1, sample_rate: self.rate, bits_per_sample: 32, sample_format: SampleFormat::Float };
+        for (number, (class, sound)) in self.spans.iter().enumerate() {
+            let place = folder.join(&**class);
+            fs::create_dir_all(&place).map_err(|error| format!("{}: it can't be made ({error}).", place.display()))?;
+            let file = place.join(format!("{}-{now}-{number:04}.wav", self.name));
+            let bytes = wav(spec, sound).map_err(|error| format!("{}: {error}.", file.display()))?;
+            if file.exists() {
+                let error = std::io::Error::from(ErrorKind::AlreadyExists);
+                return Err(format!("{}: {error}.", file.display()));
+            }
+            write_beside(&file, &bytes).map_err(|error| error.to_string())?;
+        }
+        Ok(self.spans.len())
+    }
+}
+
+fn wav(spec: WavSpec, sound: &[f32]) -> hound::Result<Vec<u8>> {
+    let mut bytes = Cursor::new(Vec::new());
+    let mut writer = WavWriter::new(&mut bytes, spec)?;
+    for &sample in sound {
+        writer.write_sample(sample)?;
+    }
+    writer.finalize()?;
+    Ok(bytes.into_inner())
+}
