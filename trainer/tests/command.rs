@@ -55,6 +55,15 @@ fn recognize_tells_what_is_played_and_when() {
     let first: Vec<&str> = labels.lines().next().unwrap().split('\t').collect();
     assert_eq!((first.len(), first[2]), (3, "low"));
     assert!(first[0].parse::<f64>().unwrap() < first[1].parse().unwrap());
+
+    let regions = tocco!("recognize", "--model", model, "--format", "reaper", sound).ok().out;
+    let names: Vec<&str> = regions.lines().skip(1).filter_map(|line| line.split(',').nth(1)).collect();
+    assert_eq!(names, ["low", "high"], "{regions}");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tocco"));
+    let notes = command.args(["recognize", "--format", "midi", "--model"]).args([&model, &sound]).output().unwrap();
+    assert!(notes.stdout.starts_with(b"MThd"), "{notes:?}");
+    let sentence = tocco!("recognize", "--model", model, "--format", "midi", sound, sound).refusal();
+    assert!(sentence.contains("belong to one recording"), "{sentence}");
 }
 
 #[test]
