@@ -19,6 +19,7 @@ use crate::instance::{Instance, lock};
 use crate::state::{EditorSettings, Light, Snapshot};
 
 mod bars;
+mod errand;
 mod mappings;
 mod models;
 mod now;

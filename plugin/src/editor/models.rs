@@ -1,13 +1,12 @@
-//! The page on which a model is chosen: a shipped one, a path, or a file found in the folders. Folders are read
-//! by a thread, so a slow disk holds up neither the panel nor the host.
+//! The page on which a model is chosen: a shipped one, a path, or a file found in the folders.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, TryRecvError, channel};
 
 use egui::{RichText, Ui};
 use tocco_models::library;
 
+use super::errand::Errand;
 use super::theme;
 use crate::instance::Instance;
 use crate::state::{ModelChoice, SLOTS, Snapshot};
@@ -21,7 +20,7 @@ pub struct Browser {
     entries: Entries,
     /// Why the folder can't be read.
     trouble: Option<String>,
-    reading: Option<Receiver<Result<Entries, String>>>,
+    reading: Errand<Entries>,
 }
 
 #[derive(Default)]
@@ -80,7 +79,7 @@ impl Browser {
         });
         if let Some(sentence) = &self.trouble {
             ui.label(RichText::new(sentence).color(theme::of(ui).bad));
-        } else if self.entries.models.is_empty() && self.reading.is_none() {
+        } else if self.entries.models.is_empty() && !self.reading.is_busy() {
             ui.label(RichText::new("No .onnx file here.").color(theme::of(ui).dim));
         }
         for path in &self.entries.models {
@@ -102,27 +101,17 @@ impl Browser {
     }
 
     fn enter(&mut self, folder: PathBuf) {
-        let (sender, receiver) = channel();
         self.folder = Some(folder.clone());
         self.entries = Entries::default();
         self.trouble = None;
-        let reader = std::thread::Builder::new().name("tocco-folder".into()).spawn(move || {
-            let _ = sender.send(read(&folder));
-        });
-        self.reading = reader.is_ok().then_some(receiver);
+        self.reading.start("tocco-folder", move || read(&folder));
     }
 
     fn collect(&mut self) {
-        match self.reading.as_ref().map(Receiver::try_recv) {
-            Some(Ok(listed)) => {
-                match listed {
-                    Ok(entries) => self.entries = entries,
-                    Err(sentence) => self.trouble = Some(sentence),
-                }
-                self.reading = None;
-            }
-            Some(Err(TryRecvError::Disconnected)) => self.reading = None,
-            Some(Err(TryRecvError::Empty)) | None => {}
+        match self.reading.take() {
+            Some(Ok(entries)) => self.entries = entries,
+            Some(Err(sentence)) => self.trouble = Some(sentence),
+            None => {}
         }
     }
 }

@@ -1,10 +1,10 @@
-//! Mappings out of files and into them, on a thread, so that a slow disk holds up neither the panel nor the host.
+//! Mappings out of files and into them.
 
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, TryRecvError, channel};
 
 use egui::{RichText, TextEdit, Ui};
 
+use super::errand::Errand;
 use super::theme;
 use crate::instance::Instance;
 use crate::midi::default_mapping;
@@ -16,7 +16,7 @@ pub struct Presets {
     path: String,
     /// The model whose preset's place stands in `path` as long as nobody types another.
     of: Option<ModelChoice>,
-    work: Option<Receiver<Result<Done, String>>>,
+    work: Errand<Done>,
     /// What came of it, and whether it went well.
     said: Option<(String, bool)>,
 }
@@ -46,12 +46,12 @@ impl Presets {
             let room = (ui.available_width() - 150.0).max(120.0);
             ui.add(TextEdit::singleline(&mut self.path).desired_width(room).hint_text("FILE.mappings.json"));
             let path = PathBuf::from(self.path.trim().trim_matches(['"', '\'']));
-            let can = self.work.is_none() && !path.as_os_str().is_empty();
+            let can = !self.work.is_busy() && !path.as_os_str().is_empty();
             if ui.add_enabled(can, egui::Button::new("Save")).clicked() {
                 let preset = preset(snapshot, model, classes);
-                self.start(move || preset.write(&path).map(|()| Done::Written(path)));
+                self.work.start("tocco-preset", move || preset.write(&path).map(|()| Done::Written(path)));
             } else if ui.add_enabled(can, egui::Button::new("Load")).clicked() {
-                self.start(move || Preset::read(&path).map(Done::Read));
+                self.work.start("tocco-preset", move || Preset::read(&path).map(Done::Read));
             }
         });
         if let Some((said, well)) = &self.said {
@@ -60,27 +60,13 @@ impl Presets {
         }
     }
 
-    fn start(&mut self, work: impl FnOnce() -> Result<Done, String> + Send + 'static) {
-        let (sender, receiver) = channel();
-        let thread = std::thread::Builder::new().name("tocco-preset".into()).spawn(move || {
-            let _ = sender.send(work());
-        });
-        self.work = thread.is_ok().then_some(receiver);
-    }
-
     fn collect(&mut self, instance: &Instance, classes: &[String]) {
-        match self.work.as_ref().map(Receiver::try_recv) {
-            Some(Ok(done)) => {
-                self.said = Some(match done {
-                    Ok(Done::Written(path)) => (format!("Saved in {}", path.display()), true),
-                    Ok(Done::Read(preset)) => take(instance, preset, classes),
-                    Err(sentence) => (sentence, false),
-                });
-                self.work = None;
-            }
-            Some(Err(TryRecvError::Disconnected)) => self.work = None,
-            Some(Err(TryRecvError::Empty)) | None => {}
-        }
+        self.said = match self.work.take() {
+            Some(Ok(Done::Written(path))) => Some((format!("Saved in {}", path.display()), true)),
+            Some(Ok(Done::Read(preset))) => Some(take(instance, preset, classes)),
+            Some(Err(sentence)) => Some((sentence, false)),
+            None => return,
+        };
     }
 }
 

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use egui::{ComboBox, RichText, ScrollArea, TextEdit, Ui};
 use tocco_models::timeline::{Export, Segment};
 use tocco_models::write_beside;
 
+use super::errand::Errand;
 use super::theme;
 use crate::instance::{Instance, lock};
 use crate::take::{Folder, Span};
@@ -20,7 +20,7 @@ const ROW: f32 = 24.0;
 #[derive(Default)]
 pub struct Page {
     folder: Option<String>,
-    work: Option<Receiver<Result<String, String>>>,
+    work: Errand<String>,
     /// What came of it, and whether it went well.
     said: Option<(String, bool)>,
 }
@@ -62,17 +62,17 @@ impl Page {
         let folder = PathBuf::from(folder.trim());
         ui.horizontal_wrapped(|ui| {
             for export in Export::ALL {
-                if ui.add_enabled(self.work.is_none(), egui::Button::new(export.name())).clicked() {
+                if ui.add_enabled(!self.work.is_busy(), egui::Button::new(export.name())).clicked() {
                     let segments: Vec<Segment> = lock(&instance.take).spans().map(Segment::from).collect();
                     let file = folder.join(format!("{}-{}.{}", name(instance), seconds_now(), export.ending()));
-                    self.start(move || write(&file, &export.write(&segments)));
+                    self.work.start("tocco-take", move || write(&file, &export.write(&segments)));
                 }
             }
             let button = egui::Button::new("Training folder");
             let hint = "A folder for each class, a WAV file for each row below: `tocco prepare` reads it.";
-            if ui.add_enabled(self.work.is_none(), button).on_hover_text(hint).clicked() {
+            if ui.add_enabled(!self.work.is_busy(), button).on_hover_text(hint).clicked() {
                 let copied = Folder::of(&lock(&instance.take), &name(instance));
-                self.start(move || {
+                self.work.start("tocco-take", move || {
                     let written = copied?.write(&folder.join("training"))?;
                     Ok(format!("{written} files in {}", folder.join("training").display()))
                 });
@@ -84,26 +84,12 @@ impl Page {
         }
     }
 
-    fn start(&mut self, work: impl FnOnce() -> Result<String, String> + Send + 'static) {
-        let (sender, receiver) = channel();
-        let thread = std::thread::Builder::new().name("tocco-take".into()).spawn(move || {
-            let _ = sender.send(work());
-        });
-        self.work = thread.is_ok().then_some(receiver);
-    }
-
     fn collect(&mut self) {
-        match self.work.as_ref().map(Receiver::try_recv) {
-            Some(Ok(done)) => {
-                self.said = Some(match done {
-                    Ok(sentence) => (sentence, true),
-                    Err(sentence) => (sentence, false),
-                });
-                self.work = None;
-            }
-            Some(Err(TryRecvError::Disconnected)) => self.work = None,
-            Some(Err(TryRecvError::Empty)) | None => {}
-        }
+        self.said = match self.work.take() {
+            Some(Ok(sentence)) => Some((sentence, true)),
+            Some(Err(sentence)) => Some((sentence, false)),
+            None => return,
+        };
     }
 }
 
