@@ -12,6 +12,7 @@ use crate::instance::{Instance, Loaded, NetworkEnd, lock};
 use crate::mode::{Mode, Placed};
 use crate::state::OscSettings;
 
+mod announce;
 mod control;
 mod line;
 
@@ -24,7 +25,7 @@ const CLASSES_EVERY: Duration = Duration::from_secs(3);
 /// How often `/status` goes out.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
 /// One instance's sockets and timers. Only the network thread uses it.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Sender {
     lines: Vec<Line>,
     /// Datagrams that the system took.

@@ -7,13 +7,14 @@
 //! | `/tocco/<name>/gate` | `f` | the gate's threshold in dBFS, until the host moves its parameter |
 //! | `/tocco/<name>/enable` | `i` | 0: nothing is recognised or sent; 1: on again |
 //!
-//! A model chosen so is in use where the host's parameter *Model slot* is 0. Off by default, and on this computer only unless the player allows more. `<name>` may be `*`.
+//! Where other computers may use it, it is announced to the local network. A model chosen so is in use where the host's parameter *Model slot* is 0. Off by default, and on this computer only unless the player allows more. `<name>` may be `*`.
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use rosc::{OscMessage, OscPacket, OscType};
 
+use super::announce::Announcement;
 use crate::instance::{Instance, lock};
 use crate::state::{ControlPort, ModelChoice, SLOTS};
 
@@ -23,11 +24,13 @@ const RETRY_AFTER: Duration = Duration::from_secs(2);
 const MOST: usize = 32;
 
 /// The open port.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Control {
     wanted: Option<ControlPort>,
     socket: Option<UdpSocket>,
     tried: Option<Instant>,
+    /// Where other computers may use it, they can find it under this name.
+    announced: Option<(String, Option<Announcement>)>,
     shown: Option<String>,
 }
 
@@ -53,6 +56,7 @@ impl Control {
                 Err(error) => self.say(instance, Some(format!("port {} can't be opened: {error}", wanted.port))),
             }
         }
+        self.announce(instance, name);
         let mut bytes = [0; 1536];
         for _ in 0..MOST {
             let Some(Ok(length)) = self.socket.as_ref().map(|socket| socket.recv(&mut bytes)) else { return };
@@ -61,6 +65,22 @@ impl Control {
                 self.say(instance, Some(sentence));
             }
         }
+    }
+
+    /// Once, and anew under another name.
+    fn announce(&mut self, instance: &Instance, name: &str) {
+        let Some(ControlPort { anyone: true, port, .. }) = self.wanted.filter(|_| self.socket.is_some()) else {
+            return;
+        };
+        if name.is_empty() || self.announced.as_ref().is_some_and(|(announced, _)| announced == name) {
+            return;
+        }
+        self.announced = None;
+        let announcement = Announcement::new(name, port);
+        if let Err(error) = &announcement {
+            self.say(instance, Some(format!("open at port {port}, but not announced: {error}")));
+        }
+        self.announced = Some((name.to_owned(), announcement.ok()));
     }
 
     fn say(&mut self, instance: &Instance, sentence: Option<String>) {

@@ -136,3 +136,41 @@ fn a_control_port_that_is_taken_says_so_and_opens_once_it_is_free() {
     control.serve(&instance, wanted, "Cello");
     assert_eq!(lock(&instance.notices).control.as_deref(), Some(format!("open at port {port}").as_str()));
 }
+
+/// Whether a service of this name and port is found within some seconds.
+fn is_found(name: &str, port: u16) -> bool {
+    let browser = mdns_sd::ServiceDaemon::new().unwrap();
+    let found = browser.browse(announce::KIND).unwrap();
+    let end = Instant::now() + Duration::from_secs(8);
+    let mut answer = false;
+    while let Ok(event) = found.recv_deadline(end) {
+        if let mdns_sd::ServiceEvent::ServiceResolved(service) = event
+            && service.get_fullname() == format!("{name}.{}", announce::KIND)
+        {
+            answer = service.get_port() == port;
+            break;
+        }
+    }
+    let _ = browser.shutdown().map(|answer| drop(answer.recv_timeout(Duration::from_secs(1))));
+    answer
+}
+
+#[test]
+fn a_control_port_for_everyone_is_found_on_the_network_and_leaves_it() {
+    let (free, port) = receiver();
+    drop(free);
+    let probe = format!("Probe-{}", std::process::id());
+    let carried = announce::Announcement::new(&probe, port).is_ok_and(|_probe| is_found(&probe, port));
+    if !carried {
+        println!("SKIPPED: this network carries no multicast");
+        return;
+    }
+    let instance = Instance::new(Arc::new(ToccoParams::default()));
+    let wanted = ControlPort { on: true, port, anyone: true };
+    let mut control = Control::default();
+    let name = format!("Cello-{}", std::process::id());
+    control.serve(&instance, wanted, &name);
+    assert!(is_found(&name, port));
+    control.serve(&instance, ControlPort { on: false, ..wanted }, &name);
+    assert!(!is_found(&name, port));
+}
