@@ -109,7 +109,7 @@ impl Stage {
     pub fn click(&mut self, x: u32, y: u32) -> Result<()> {
         let pixel = |point: u32| i16::try_from(point * self.scale).context("a point outside of the panel");
         self.display.click(pixel(x)?, pixel(y)?)?;
-        self.wait(0.4);
+        self.wait(0.7);
         Ok(())
     }
 
@@ -209,11 +209,11 @@ pub const VIEWS: [View; 10] = [
 ];
 
 impl View {
-    /// Takes its picture, `scale` times as large.
+    /// Brings it on, `scale` times as large.
     ///
     /// # Errors
     /// As [`Stage::open`].
-    pub fn shoot(&self, scale: u32, picture: &Path) -> Result<()> {
+    pub fn stage(&self, scale: u32) -> Result<Stage> {
         let mut state = State::empty();
         for (key, value) in (self.settings)() {
             state = state.with_setting(key, value);
@@ -227,7 +227,15 @@ impl View {
         }
         // Meanwhile lamps go out.
         stage.point_nowhere()?;
-        stage.shoot(picture)
+        Ok(stage)
+    }
+
+    /// Takes its picture, `scale` times as large.
+    ///
+    /// # Errors
+    /// As [`Stage::open`].
+    pub fn shoot(&self, scale: u32, picture: &Path) -> Result<()> {
+        self.stage(scale)?.shoot(picture)
     }
 }
 

@@ -88,13 +88,22 @@ fn every_view_looks_as_it_did() {
     for view in &VIEWS {
         for scale in [1, 2] {
             let picture = folder.path().join("panel.png");
-            view.shoot(scale, &picture).unwrap();
-            let difference = difference(&picture, &golden(view, scale)).unwrap();
-            println!("{} at {scale}x: {difference:.4}", view.name);
-            if difference > MOST {
+            let mut stage = view.stage(scale).unwrap();
+            let mut apart_by = f64::INFINITY;
+            // A machine that is busy with other things draws later.
+            for _ in 0..6 {
+                stage.shoot(&picture).unwrap();
+                apart_by = difference(&picture, &golden(view, scale)).unwrap();
+                if apart_by <= MOST {
+                    break;
+                }
+                stage.wait(1.0);
+            }
+            println!("{} at {scale}x: {apart_by:.4}", view.name);
+            if apart_by > MOST {
                 let kept = std::env::temp_dir().join(format!("tocco-panel-{}-{scale}x.png", view.name));
                 std::fs::copy(&picture, &kept).unwrap();
-                apart.push(format!("{} at {scale}x by {difference:.3}: {}", view.name, kept.display()));
+                apart.push(format!("{} at {scale}x by {apart_by:.3}: {}", view.name, kept.display()));
             }
         }
     }
