@@ -57,7 +57,7 @@ impl SharedSettings {
         self.revision.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// The revision to tell the host after changes on the panel; see [`super::history`].
+    /// The revision to tell the host after changes on the panel: hosts keep parameters, not settings, in their undo.
     pub fn tell(&self) -> Option<i32> {
         let mut held = self.lock();
         let Held { settings, history, .. } = &mut *held;
