@@ -145,6 +145,10 @@ impl Plugin for Tocco {
         Arc::clone(&self.params) as Arc<dyn Params>
     }
 
+    fn filter_state(state: &mut PluginState) {
+        params::bring_into_range(state);
+    }
+
     fn editor(&mut self, _executor: AsyncExecutor<Self>) -> Option<Self::Editor> {
         Some(editor::ToccoEditor::new(Arc::clone(&self.instance)))
     }

@@ -1,5 +1,8 @@
 //! The parameters a host can automate. Their ids are stable: a project keeps working with later versions.
 
+use std::sync::Arc;
+
+use nice_plug::plugin::ParamValue;
 use nice_plug::prelude::*;
 use tocco_models::{Policy, Smoothing};
 
@@ -124,7 +127,10 @@ impl Default for ToccoParams {
 }
 
 fn float(name: &str, default: f32, range: FloatRange, unit: &'static str) -> FloatParam {
-    FloatParam::new(name, default, range).with_unit(unit).with_value_to_string(formatters::v2s_f32_rounded(1))
+    FloatParam::new(name, default, range)
+        .with_unit(unit)
+        .with_value_to_string(formatters::v2s_f32_rounded(1))
+        .with_string_to_value(Arc::new(|text| read(text, unit)))
 }
 
 fn skewed(max: f32) -> FloatRange {
@@ -134,6 +140,28 @@ fn skewed(max: f32) -> FloatRange {
 fn fraction(name: &str, default: f32, min: f32) -> FloatParam {
     FloatParam::new(name, default, FloatRange::Linear { min, max: 1.0 })
         .with_value_to_string(formatters::v2s_f32_rounded(2))
+        .with_string_to_value(Arc::new(|text| read(text, "")))
+}
+
+/// What was typed, with or without its unit. Unlike the framework's own reading it takes «NaN» for no number.
+fn read(text: &str, unit: &str) -> Option<f32> {
+    text.trim().trim_end_matches(unit.trim()).trim_end().parse().ok().filter(|number: &f32| !number.is_nan())
+}
+
+/// Brings the numbers of a state into their parameters' ranges: the framework takes them as they are, whatever a broken
+/// project holds, and the recognizer would refuse to work by them.
+pub fn bring_into_range(state: &mut PluginState) {
+    let params = ToccoParams::default();
+    for (id, pointer, _) in params.param_map() {
+        // SAFETY: `params` owns what the pointers of its own map point to, and lives on.
+        let [least, most] = [0.0, 1.0].map(|normalized| unsafe { pointer.preview_plain(normalized) });
+        match state.params.get_mut(&id) {
+            Some(ParamValue::F32(value)) => *value = value.clamp(least, most),
+            #[expect(clippy::cast_possible_truncation, reason = "ranges of whole numbers that `f32` holds exactly")]
+            Some(ParamValue::I32(value)) => *value = (*value).clamp(least as i32, most as i32),
+            _ => {}
+        }
+    }
 }
 
 impl ToccoParams {

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use x11rb::connection::Connection;
-use x11rb::protocol::xproto::{BUTTON_PRESS_EVENT, BUTTON_RELEASE_EVENT, MOTION_NOTIFY_EVENT};
-use x11rb::protocol::xtest::ConnectionExt;
+use x11rb::protocol::xproto::{BUTTON_PRESS_EVENT, BUTTON_RELEASE_EVENT, ConnectionExt as _, MOTION_NOTIFY_EVENT};
+use x11rb::protocol::xtest::ConnectionExt as _;
 
 use crate::locate::{self, Child};
 
@@ -64,6 +64,16 @@ impl Display {
     pub fn root_window(&self) -> Result<u32> {
         let (connection, screen) = x11rb::connect(Some(&self.name))?;
         Ok(connection.setup().roots[screen].root)
+    }
+
+    /// How many windows lie on the screen.
+    ///
+    /// # Errors
+    /// Where the server does not answer.
+    pub fn windows(&self) -> Result<usize> {
+        let (connection, screen) = x11rb::connect(Some(&self.name))?;
+        let root = connection.setup().roots[screen].root;
+        Ok(connection.query_tree(root)?.reply()?.children.len())
     }
 
     /// Clicks with the left button at a point of the screen, in pixels, as a hand would: move, press, let go.

@@ -2,6 +2,7 @@
 //!
 //! [`Host`] is the main thread's half, [`Processor`] the audio thread's: it can be moved to another thread.
 
+use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::ThreadId;
@@ -199,16 +200,29 @@ impl Host {
         }
     }
 
+    /// Asks the plugin whatever a host may ask on its main thread.
+    pub fn ask<T>(&mut self, question: impl FnOnce(&PluginMainThreadHandle<'_>) -> T) -> T {
+        question(&self.instance.plugin_handle())
+    }
+
     /// The plugin's state as a project would keep it.
     ///
     /// # Errors
     /// Where the plugin refuses, or its state is not what it documents.
     pub fn save(&mut self) -> Result<State> {
+        let mut bytes = Vec::new();
+        self.save_to(&mut bytes)?;
+        State::from_bytes(&bytes)
+    }
+
+    /// Has the plugin write its state to a stream.
+    ///
+    /// # Errors
+    /// Where the plugin says that it could not.
+    pub fn save_to(&mut self, stream: &mut impl Write) -> Result<()> {
         let handle = self.instance.plugin_handle();
         let extension: PluginState = handle.get_extension().context("the plugin has no state extension")?;
-        let mut bytes = Vec::new();
-        extension.save(&handle, &mut bytes)?;
-        State::from_bytes(&bytes)
+        Ok(extension.save(&handle, stream)?)
     }
 
     /// Gives a state back.
@@ -224,9 +238,33 @@ impl Host {
     /// # Errors
     /// Where the plugin refuses.
     pub fn restore_bytes(&mut self, mut bytes: &[u8]) -> Result<()> {
+        self.restore_from(&mut bytes)
+    }
+
+    /// Has the plugin read a state from a stream.
+    ///
+    /// # Errors
+    /// Where the plugin says that it could not.
+    pub fn restore_from(&mut self, stream: &mut impl Read) -> Result<()> {
         let handle = self.instance.plugin_handle();
         let extension: PluginState = handle.get_extension().context("the plugin has no state extension")?;
-        Ok(extension.load(&handle, &mut bytes)?)
+        Ok(extension.load(&handle, stream)?)
+    }
+
+    /// Moves parameters while the plugin is not activated.
+    ///
+    /// # Errors
+    /// Where it is, or has no parameters.
+    pub fn flush(&mut self, events: &[Input]) -> Result<()> {
+        let mut incoming = EventBuffer::new();
+        for &event in events {
+            processor::push(&mut incoming, 0, event);
+        }
+        let mut outgoing = EventBuffer::new();
+        let mut handle = self.instance.inactive_plugin_handle().context("the plugin is active")?;
+        let extension: PluginParams = handle.get_extension().context("the plugin has no parameters")?;
+        extension.flush(&mut handle, &incoming.as_input(), &mut outgoing.as_output());
+        Ok(())
     }
 
     /// Tells the plugin whether the host renders in real time or offline.

@@ -5,6 +5,7 @@
 pub mod demo;
 #[cfg(target_os = "linux")]
 pub mod display;
+pub mod figures;
 pub mod host;
 #[cfg(target_os = "linux")]
 pub mod jack;

@@ -1,6 +1,7 @@
 //! The audio thread's half of a hosted plugin, and what goes in and comes out with a block.
 
 use anyhow::{Context, Result, anyhow, ensure};
+use clack_extensions::tail::{PluginTail, TailLength};
 use clack_host::events::event_types::{MidiEvent, ParamValueEvent, TransportEvent, TransportFlags};
 use clack_host::events::spaces::CoreEventSpace;
 use clack_host::prelude::*;
@@ -40,7 +41,7 @@ impl Message {
     }
 }
 
-/// What goes into the plugin with a block, at the block's first sample.
+/// What goes into the plugin with a block.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Input {
     /// A parameter's new value.
@@ -113,19 +114,35 @@ impl Processor {
     /// # Errors
     /// Where the plugin fails or the slices do not fit it.
     pub fn process(&mut self, input: &[&[f32]], output: &mut [Vec<f32>], events: &[Input]) -> Result<Vec<Emitted>> {
+        self.incoming.clear();
+        for &event in events {
+            push(&mut self.incoming, 0, event);
+        }
+        self.block(input, output)
+    }
+
+    /// The same with events at samples of the block, in whatever order they are given.
+    ///
+    /// # Errors
+    /// As [`Processor::process`].
+    pub fn process_at(
+        &mut self,
+        input: &[&[f32]],
+        output: &mut [Vec<f32>],
+        events: &[(u32, Input)],
+    ) -> Result<Vec<Emitted>> {
+        self.incoming.clear();
+        for &(at, event) in events {
+            push(&mut self.incoming, at, event);
+        }
+        self.block(input, output)
+    }
+
+    fn block(&mut self, input: &[&[f32]], output: &mut [Vec<f32>]) -> Result<Vec<Emitted>> {
         ensure!(input.len() == self.scratch.len() && output.len() == input.len(), "wrong number of channels");
         let frames = input.first().map_or(0, |channel| channel.len());
         for (scratch, channel) in self.scratch.iter_mut().zip(input) {
             scratch[..frames].copy_from_slice(channel);
-        }
-        self.incoming.clear();
-        for event in events {
-            match event {
-                Input::Parameter(id, value) => {
-                    self.incoming.push(&ParamValueEvent::new(0, *id, Pckn::match_all(), *value));
-                }
-                Input::Midi(bytes) => self.incoming.push(&MidiEvent::new(0, 0, *bytes)),
-            }
         }
         let transport = self.transport();
         let audio_in = self.inputs.with_input_buffers([AudioPortBuffer {
@@ -177,6 +194,21 @@ impl Processor {
         self.started.reset();
     }
 
+    /// Stops calling the plugin and starts again, as some hosts do with the transport.
+    ///
+    /// # Errors
+    /// Where the plugin does not start again.
+    pub fn pause(self) -> Result<Self> {
+        let started = self.started.stop_processing().start_processing().map_err(|e| anyhow!("{e}"))?;
+        Ok(Self { started, ..self })
+    }
+
+    /// For how long the plugin says that it goes on after the sound has ended.
+    pub fn tail(&mut self) -> Option<TailLength> {
+        let plugin = self.started.plugin_handle();
+        plugin.get_extension::<PluginTail>().map(|extension| extension.get(&plugin))
+    }
+
     fn transport(&self) -> TransportEvent {
         let mut flags = TransportFlags::HAS_TEMPO;
         flags.set(TransportFlags::IS_PLAYING, self.playing);
@@ -218,6 +250,14 @@ impl Processor {
             emitted.push(Emitted { at: self.position + u64::from(offset), message });
         }
         Ok(emitted)
+    }
+}
+
+/// Puts an event for a sample of the block behind the others.
+pub(super) fn push(events: &mut EventBuffer, at: u32, event: Input) {
+    match event {
+        Input::Parameter(id, value) => events.push(&ParamValueEvent::new(at, id, Pckn::match_all(), value)),
+        Input::Midi(bytes) => events.push(&MidiEvent::new(at, 0, bytes)),
     }
 }
 
