@@ -119,8 +119,7 @@ impl Workshop<'_> {
         let (run, named) = (self.path(recipe.name), self.path(&format!("{}-untuned.onnx", recipe.name)));
         let tuned = self.path(&format!("{}.onnx", recipe.name));
         self.tocco(&["export", "--run", &run, "--name", recipe.title, "--out", &named])?;
-        let manifest = self.manifest(recipe);
-        let tune_on = if recipe.mixtures { self.mixtures(recipe, "val")? } else { manifest };
+        let tune_on = if recipe.mixtures { self.notes_and_mixtures(recipe)? } else { self.manifest(recipe) };
         self.tocco(&[
             "evaluate",
             "--model",
@@ -133,6 +132,25 @@ impl Workshop<'_> {
             "--write-card",
             &tuned,
         ])
+    }
+
+    /// The manifest of the notes with the mixtures of the validation split in it: a plugin hears one instrument as often
+    /// as several, and thresholds that mixtures alone would choose find company in a single note.
+    fn notes_and_mixtures(&self, recipe: &Recipe) -> Result<String> {
+        let mixtures = std::fs::read_to_string(self.mixtures(recipe, "val")?)?;
+        let mut both = std::fs::read_to_string(self.manifest(recipe))?;
+        let mut rows = mixtures.lines();
+        let head = rows.next();
+        ensure!(head == both.lines().next(), "the manifests of the notes and of their mixtures have other columns");
+        for row in rows {
+            // A row begins with its path, which is relative to the manifest.
+            both.push_str("mixtures-val/");
+            both.push_str(row);
+            both.push('\n');
+        }
+        let path = self.path(&format!("{}-tune.csv", recipe.name));
+        std::fs::write(&path, both).with_context(|| format!("{path}: it can't be written"))?;
+        Ok(path)
     }
 
     /// Mixtures of two to six notes of one split, and their manifest.
