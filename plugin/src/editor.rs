@@ -16,6 +16,7 @@ use nice_plug_egui::{
 };
 
 use crate::instance::{Instance, lock};
+use crate::published::AtomicF32;
 use crate::state::{EditorSettings, Light, Snapshot};
 
 mod bars;
@@ -40,15 +41,19 @@ const LEAST_SCOPE: f32 = 80.0;
 /// Opens the panel's window in the size in which the project left it.
 pub struct ToccoEditor {
     instance: Arc<Instance>,
-    /// Of the newest window.
+    /// The newest window.
     window: Mutex<Option<EguiEditor<Panel>>>,
+    /// The system's scale, as that window was told last.
+    scale: Arc<AtomicF32>,
 }
 
 impl ToccoEditor {
     /// For an instance; no window opens yet.
     #[must_use]
     pub fn new(instance: Arc<Instance>) -> Self {
-        Self { instance, window: Mutex::new(None) }
+        let scale = Arc::new(AtomicF32::default());
+        scale.set(1.0);
+        Self { instance, window: Mutex::new(None), scale }
     }
 
     fn remembered(&self) -> EditorSettings {
@@ -74,7 +79,11 @@ impl Editor for ToccoEditor {
             .with_tile("Tocco")
             .with_resize_hint(self.resize_hint())
             .with_repaint_poll_interval(FRAME);
-        let panel = Panel::new(Arc::clone(&self.instance));
+        if let Some(scale) = fallback_scale_factor {
+            #[expect(clippy::cast_possible_truncation, reason = "a scale between 1 and 4")]
+            self.scale.set(scale as f32);
+        }
+        let panel = Panel::new(Arc::clone(&self.instance), Arc::clone(&self.scale));
         let editor = create_egui_editor(state, RepaintNotifier::new(), settings, panel).ok_or("no window system")?;
         let spawned = editor.spawn(parent, wait_for_parent, fallback_scale_factor, gui_context, host);
         *lock(&self.window) = Some(editor);
@@ -82,12 +91,10 @@ impl Editor for ToccoEditor {
     }
 
     fn size(&self) -> NativeSize<u32> {
-        if let Some(window) = &*lock(&self.window) {
-            return window.size();
-        }
+        // Not what the framework's window says: that leaves the player's zoom out until the window was resized once.
         let EditorSettings { width, height, zoom, .. } = self.remembered();
         let size = LogicalSize::new(f64::from(width * zoom), f64::from(height * zoom));
-        NativeSize::from_size(Size::Logical(size), 1.0)
+        NativeSize::from_size(Size::Logical(size), f64::from(self.scale.get()))
     }
 
     fn resize_hint(&self) -> ResizeHint {
@@ -113,6 +120,8 @@ enum Page {
 /// One window's state.
 pub struct Panel {
     instance: Arc<Instance>,
+    /// The system's scale, for the editor.
+    scale: Arc<AtomicF32>,
     context: Option<GuiContext>,
     page: Page,
     models: models::Browser,
@@ -129,9 +138,10 @@ pub struct Panel {
 }
 
 impl Panel {
-    fn new(instance: Arc<Instance>) -> Self {
+    fn new(instance: Arc<Instance>, scale: Arc<AtomicF32>) -> Self {
         Self {
             instance,
+            scale,
             context: None,
             page: Page::Classes,
             models: models::Browser::default(),
@@ -232,6 +242,8 @@ impl NiceEguiApp for Panel {
     fn resized(&mut self, size: baseview::WindowSize) {
         let editor = self.instance.params.settings.snapshot().settings.editor;
         let zoom = editor.zoom;
+        #[expect(clippy::cast_possible_truncation, reason = "a window's scale")]
+        self.scale.set(size.scale_factor as f32);
         #[expect(clippy::cast_possible_truncation, reason = "a window's size")]
         let (width, height) = (size.logical.width as f32 / zoom, size.logical.height as f32 / zoom);
         self.instance.params.settings.remember_editor(EditorSettings { width, height, ..editor });

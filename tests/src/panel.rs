@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::{Value, json};
 
 use crate::demo::stream;
@@ -55,6 +55,7 @@ impl Stage {
         }
         host.restore(&state.clone().with_setting("editor", editor).with_osc_port(receiver.port()))?;
         let size = host.open_panel(display.root_window()?)?;
+        ensure!(size == (SIZE.0 * scale, SIZE.1 * scale), "the host is told {size:?} at {scale}x");
         let mut stage = Self { display, host, processor: None, rate: 48_000.0, scale, size, _receiver: receiver };
         stage.wait(0.5);
         Ok(stage)
