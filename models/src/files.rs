@@ -5,6 +5,17 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
+/// [`write_beside`] where the folder may be missing: it is made.
+///
+/// # Errors
+/// [`Error::Unwritable`], of the folder or of the file.
+pub fn write_with_folder(path: &Path, bytes: &[u8]) -> Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(|source| Error::Unwritable { path: folder.to_owned(), source })?;
+    }
+    write_beside(path, bytes)
+}
+
 /// Writes `bytes` to a new file beside `path` and renames it to `path`.
 ///
 /// # Errors

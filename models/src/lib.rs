@@ -29,6 +29,7 @@ pub mod onnx;
 pub mod osc;
 mod recognizer;
 mod resampler;
+pub mod stream;
 #[cfg(test)]
 #[allow(missing_docs, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 mod test_models;
@@ -41,7 +42,7 @@ pub use card::{
 };
 pub use decision::{ClassSet, Decider, Decision, Gate, Policy, Smoothing};
 pub use error::{Error, Result};
-pub use files::write_beside;
+pub use files::{write_beside, write_with_folder};
 pub use frontend::{Frontend, LogMel};
 pub use latency::Latency;
 pub use model::{Loader, Model, Runner};

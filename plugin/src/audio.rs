@@ -30,7 +30,7 @@ use crate::mode::{Mode, Placed, Why};
 use crate::params::Channel;
 use crate::pool;
 use crate::service;
-use crate::stream::{SoundInput, sound};
+use tocco_models::stream::{SoundInput, sound};
 
 /// An activation, as the audio thread sees it.
 pub struct Audio {

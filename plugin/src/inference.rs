@@ -17,8 +17,8 @@ use crate::midi::{Due, Message, MidiMap};
 use crate::mode::{Mode, Placed};
 use crate::pool::Share;
 use crate::published::Published;
-use crate::stream::{Piece, SoundOutput};
 use crate::take::{Take, take};
+use tocco_models::stream::{Piece, SoundOutput};
 
 mod outlet;
 

@@ -29,7 +29,6 @@ mod published;
 mod remote;
 mod service;
 pub mod state;
-mod stream;
 mod take;
 mod trial;
 

@@ -12,13 +12,11 @@ use anyhow::{Context, Result, ensure};
 use cpal::traits::{DeviceTrait, StreamTrait};
 use cpal::{BufferSize, ErrorKind, FromSample, SampleFormat, SizedSample, StreamConfig};
 use tocco_models::Latency;
+use tocco_models::stream::{SoundInput, SoundOutput, sound};
 
 mod devices;
-mod ring;
 
 pub use devices::{Input, inputs, pick};
-pub use ring::{Piece, SoundOutput};
-use ring::{SoundInput, sound};
 
 /// How much sound may wait: whoever is later than this loses some.
 const RING_S: u32 = 2;
@@ -225,6 +223,8 @@ pub fn check_channel(channel: u16) -> Result<()> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use tocco_models::stream::Piece;
+
     use super::*;
 
     #[test]

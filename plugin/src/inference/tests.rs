@@ -8,7 +8,7 @@ use tocco_models::{Model, NetworkKind, Runner, library};
 
 use super::*;
 use crate::state::{Mapping, MidiMode};
-use crate::stream::{SoundInput, sound};
+use tocco_models::stream::{SoundInput, sound};
 
 const RATE: f64 = 48_000.0;
 const BLOCK: usize = 512;

@@ -11,8 +11,8 @@ use crate::midi::{Message, MidiMap};
 use crate::mode::{Placed, Why};
 use crate::params::ToccoParams;
 use crate::state::{ModelChoice, Settings};
-use crate::stream::{SoundInput, sound};
 use nice_plug::params::persist::PersistentField;
+use tocco_models::stream::{SoundInput, sound};
 
 const RATE: f64 = 48_000.0;
 

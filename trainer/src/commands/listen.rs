@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
+use tocco_models::stream::Piece;
 use tocco_models::{Decision, NONE, Recognizer};
 
 use super::engine::EngineArgs;
 use super::policy::PolicyArgs;
 use crate::interrupt::Interrupts;
-use crate::live::{self, Input, Live, Piece};
+use crate::live::{self, Input, Live};
 use crate::osc::Sender;
 
 /// How often the ring is looked into.
@@ -143,6 +144,8 @@ impl Session<'_> {
                     self.hear(&block[..length])?;
                 }
                 Some(Piece::Gap(lost)) => self.jump(lost)?,
+                // Only a plugin's host asks for one.
+                Some(Piece::Reset { .. }) => {}
                 None => {
                     self.check_device(newest)?;
                     std::thread::sleep(LOOK);

@@ -114,3 +114,52 @@ fn two_threads_agree_on_every_position() {
     read_all(&mut output);
     assert_eq!(output.position, writer.join().unwrap());
 }
+
+#[test]
+fn what_finds_no_room_is_a_gap_at_its_place() {
+    let (mut input, mut output) = sound(4);
+    let mut buffer = [0.0; 8];
+    assert_eq!(output.next(&mut buffer), None);
+    input.push(3, [1.0, 2.0, 3.0].into_iter());
+    input.push(2, [4.0, 5.0].into_iter());
+    input.push(4, [6.0, 7.0, 8.0, 9.0].into_iter());
+    assert_eq!(output.next(&mut buffer[..2]), Some(Piece::Sound(2)));
+    input.push(2, [10.0, 11.0].into_iter());
+    assert_eq!(output.next(&mut buffer), Some(Piece::Sound(1)));
+    assert_eq!(buffer[0], 3.0);
+    assert_eq!(output.next(&mut buffer), Some(Piece::Gap(6)));
+    assert_eq!(output.next(&mut buffer), Some(Piece::Sound(2)));
+    assert_eq!(buffer[..2], [10.0, 11.0]);
+    assert_eq!(output.next(&mut buffer), None);
+}
+
+#[test]
+fn nothing_is_lost_uncounted_between_two_threads() {
+    const BLOCKS: u64 = 20_000;
+    let (mut input, mut output) = sound(100);
+    let writer = std::thread::spawn(move || {
+        for block in 0..BLOCKS {
+            input.push(7, std::iter::repeat_n(block as f32, 7));
+        }
+        // Room again: the last gap is told with what comes after it.
+        while input.samples.vacant_len() < 100 {
+            std::thread::yield_now();
+        }
+        input.push(1, std::iter::once(BLOCKS as f32));
+    });
+    let (mut position, mut buffer) = (0, [0.0; 13]);
+    while position <= 7 * BLOCKS {
+        match output.next(&mut buffer) {
+            Some(Piece::Gap(lost)) => position += lost,
+            Some(Piece::Sound(length)) => {
+                for &sample in &buffer[..length] {
+                    assert_eq!(sample, (position / 7) as f32, "the sample at {position}");
+                    position += 1;
+                }
+            }
+            Some(Piece::Reset { position }) => panic!("nobody asked for a reset at {position}"),
+            None => std::thread::yield_now(),
+        }
+    }
+    assert!(writer.join().is_ok());
+}

@@ -1,4 +1,4 @@
-//! The way of the sound from the audio thread to whoever runs the recognizer.
+//! The way of the sound from an audio thread or callback to whoever runs the recognizer.
 //!
 //! Promises: the audio thread's half never waits, allocates or fails; what does not fit is left out and its
 //! length is told, so that a position is always the number of samples since activation; a reset takes effect
@@ -52,7 +52,7 @@ pub struct SoundOutput {
 /// What comes next in the sound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Piece {
-    /// The host reset the plugin here; older sound was discarded.
+    /// [`SoundInput::reset`] was called here; older sound was discarded.
     Reset {
         /// Position of the next sample, in samples since activation.
         position: u64,
@@ -233,4 +233,5 @@ impl SoundOutput {
 }
 
 #[cfg(test)]
+#[path = "stream_tests.rs"]
 mod tests;
