@@ -1,6 +1,6 @@
 //! Decisions, hop by hop, become segments: from when to when a class held.
 
-use crate::{Decision, MAX_CLASSES};
+use crate::{ClassSet, Decision, MAX_CLASSES};
 use serde::Serialize;
 
 mod export;
@@ -24,14 +24,16 @@ pub struct Segment {
     pub confidence: f32,
 }
 
+/// Of a segment that lasts: its start, the sum of its probabilities, its hops.
+type Open = (f64, f64, u32);
+
 /// Collects the segments of one recording.
 #[derive(Debug)]
 pub struct Timeline {
     classes: Vec<String>,
     /// A class that is not told, e.g. `none`.
     untold: Option<usize>,
-    /// Per class: start, sum of probabilities, hops.
-    open: Vec<Option<(f64, f64, u32)>>,
+    open: Vec<Option<Open>>,
     /// Finished segments, in the order of their ends; to be taken out at will.
     pub closed: Vec<Segment>,
 }
@@ -46,14 +48,19 @@ impl Timeline {
 
     /// Takes one decision of sound at `rate` Hz.
     pub fn push(&mut self, decision: &Decision<'_>, rate: u32) {
-        let now = decision.about as f64 / f64::from(rate);
+        let now_s = decision.about as f64 / f64::from(rate);
+        self.hear(now_s, decision.active, |class| decision.posterior[class]);
+    }
+
+    /// Takes the classes that hold at a time, in seconds, each with its probability.
+    pub fn hear(&mut self, now_s: f64, active: ClassSet, probability: impl Fn(usize) -> f32) {
         for class in 0..self.open.len() {
-            if decision.active.contains(class) {
-                let (_, sum, hops) = self.open[class].get_or_insert((now, 0.0, 0));
-                *sum += f64::from(decision.posterior[class]);
+            if active.contains(class) {
+                let (_, sum, hops) = self.open[class].get_or_insert((now_s, 0.0, 0));
+                *sum += f64::from(probability(class));
                 *hops += 1;
             } else {
-                self.close(class, now);
+                self.close(class, now_s);
             }
         }
     }
@@ -65,15 +72,30 @@ impl Timeline {
         }
     }
 
+    /// The segments that last, as if they ended now.
+    pub fn lasting(&self, now_s: f64) -> impl Iterator<Item = Segment> {
+        (0..self.open.len()).filter_map(move |class| self.segment(class, self.open[class]?, now_s))
+    }
+
+    /// Forgets all of it; a class that goes on begins anew.
+    pub fn clear(&mut self) {
+        self.open.fill(None);
+        self.closed.clear();
+    }
+
     fn close(&mut self, class: usize, end_s: f64) {
-        let Some((start_s, sum, hops)) = self.open[class].take() else { return };
+        let Some(open) = self.open[class].take() else { return };
+        self.closed.extend(self.segment(class, open, end_s));
+    }
+
+    fn segment(&self, class: usize, (start_s, sum, hops): Open, end_s: f64) -> Option<Segment> {
         if Some(class) == self.untold {
-            return;
+            return None;
         }
         // A mean of probabilities fits any float.
         #[allow(clippy::cast_possible_truncation)]
         let confidence = (sum / f64::from(hops)) as f32;
-        self.closed.push(Segment { start_s, end_s, class, name: self.classes[class].clone(), confidence });
+        Some(Segment { start_s, end_s, class, name: self.classes[class].clone(), confidence })
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ringbuf::traits::{Consumer, Observer, Producer, Split};
 use ringbuf::{HeapCons, HeapProd, HeapRb};
-use tocco_models::timeline::Segment;
+use tocco_models::timeline::{Segment, Timeline};
 use tocco_models::{ClassSet, Decision};
 
 mod folder;
@@ -105,37 +105,13 @@ fn to_byte(probability: f32) -> u8 {
     (probability.clamp(0.0, 1.0) * 255.0).round() as u8
 }
 
-/// A stretch in which one class held.
+/// A stretch in which one class held, times in seconds of the take.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Span {
-    /// Index of the class in its model.
-    pub class: usize,
-    /// Its name.
-    pub name: Arc<str>,
-    /// Start in seconds of the take.
-    pub start_s: f64,
-    /// End in seconds of the take; the present while it lasts.
-    pub end_s: f64,
-    /// Mean probability.
-    pub confidence: f32,
-    /// Whether the player gave it another name than was heard.
+    /// What was heard; the player may have given it another class.
+    pub segment: Segment,
+    /// Whether the player did.
     pub corrected: bool,
-}
-
-impl From<&Span> for Segment {
-    fn from(span: &Span) -> Self {
-        let Span { class, start_s, end_s, confidence, .. } = *span;
-        Self { start_s, end_s, class, name: span.name.to_string(), confidence }
-    }
-}
-
-/// A span that lasts.
-#[derive(Debug)]
-struct Open {
-    class: usize,
-    start_s: f64,
-    sum: f64,
-    hops: u32,
 }
 
 /// The take so far.
@@ -152,10 +128,10 @@ pub struct Take {
     rate: f64,
     /// The newest time that anything was told of.
     now_s: f64,
-    classes: Vec<Arc<str>>,
-    /// The class that is not told.
+    /// The classes of the model, and the one that is not told.
+    classes: Vec<String>,
     none: Option<usize>,
-    open: Vec<Open>,
+    timeline: Timeline,
     closed: VecDeque<Span>,
     /// Whether a panel takes in what is new.
     watched: bool,
@@ -180,7 +156,7 @@ pub fn take() -> (TakeInput, Take) {
         now_s: 0.0,
         classes: Vec::new(),
         none: None,
-        open: Vec::new(),
+        timeline: Timeline::new(&[], None),
         closed: VecDeque::new(),
         watched: false,
         recording: None,
@@ -253,9 +229,8 @@ impl Take {
                 }
                 Mark::Model(number) => {
                     self.end_all();
-                    let (classes, none) = names(number).unwrap_or_default();
-                    self.classes = classes.into_iter().map(Arc::from).collect();
-                    self.none = none;
+                    (self.classes, self.none) = names(number).unwrap_or_default();
+                    self.timeline = Timeline::new(&self.classes, self.none);
                 }
                 Mark::Sound { index, position } => {
                     self.take_sound(index, &mut hear);
@@ -272,9 +247,9 @@ impl Take {
         self.closed.iter()
     }
 
-    /// The spans that last, as if they ended now.
-    pub fn lasting(&self) -> impl Iterator<Item = Span> {
-        self.open.iter().filter_map(|open| self.span(open, self.now_s))
+    /// What lasts, as if it ended now.
+    pub fn lasting(&self) -> impl Iterator<Item = Segment> {
+        self.timeline.lasting(self.now_s)
     }
 
     /// The newest time that a decision or sound was of, in seconds of the take.
@@ -288,13 +263,15 @@ impl Take {
         if Some(class) == self.none {
             self.closed.remove(index);
         } else if let (Some(span), Some(name)) = (self.closed.get_mut(index), self.classes.get(class)) {
-            (span.class, span.name, span.corrected) = (class, Arc::clone(name), true);
+            span.segment.class = class;
+            span.segment.name.clone_from(name);
+            span.corrected = true;
         }
     }
 
     /// The names of the classes.
     #[must_use]
-    pub fn classes(&self) -> &[Arc<str>] {
+    pub fn classes(&self) -> &[String] {
         &self.classes
     }
 
@@ -304,9 +281,7 @@ impl Take {
         if let Some(recording) = &mut self.recording {
             *recording = Recording::default();
         }
-        for open in &mut self.open {
-            (open.start_s, open.sum, open.hops) = (self.now_s, 0.0, 0);
-        }
+        self.timeline.clear();
     }
 
     fn time(&self, position: u64) -> f64 {
@@ -341,45 +316,24 @@ impl Take {
 
     fn decide(&mut self, now_s: f64, active: ClassSet, sure: &[u8; SURE]) {
         self.now_s = self.now_s.max(now_s);
-        let ended: Vec<Open> = self.open.extract_if(.., |open| !active.contains(open.class)).collect();
-        for open in ended {
-            self.close(&open, now_s);
-        }
-        for (n, class) in active.iter().filter(|&class| class < self.classes.len()).enumerate() {
-            let probability = f64::from(sure.get(n).copied().unwrap_or(0)) / 255.0;
-            match self.open.iter_mut().find(|open| open.class == class) {
-                Some(open) => {
-                    open.sum += probability;
-                    open.hops += 1;
-                }
-                None => self.open.push(Open { class, start_s: now_s, sum: probability, hops: 1 }),
-            }
-        }
+        let probability = |class| {
+            let place = active.iter().position(|other| other == class);
+            place.and_then(|place| sure.get(place)).map_or(0.0, |&sure| f32::from(sure) / 255.0)
+        };
+        self.timeline.hear(now_s, active, probability);
+        self.keep_closed();
     }
 
     fn end_all(&mut self) {
-        for open in std::mem::take(&mut self.open) {
-            self.close(&open, self.now_s);
-        }
+        self.timeline.finish(self.now_s);
+        self.keep_closed();
     }
 
-    fn close(&mut self, open: &Open, end_s: f64) {
-        let Some(span) = self.span(open, end_s) else { return };
-        self.closed.push_back(span);
-        if self.closed.len() > MOST_SEGMENTS {
+    fn keep_closed(&mut self) {
+        self.closed.extend(self.timeline.closed.drain(..).map(|segment| Span { segment, corrected: false }));
+        while self.closed.len() > MOST_SEGMENTS {
             self.closed.pop_front();
         }
-    }
-
-    #[expect(clippy::cast_possible_truncation, reason = "a mean of probabilities")]
-    fn span(&self, open: &Open, end_s: f64) -> Option<Span> {
-        let Open { class, start_s, sum, hops } = *open;
-        if Some(class) == self.none {
-            return None;
-        }
-        let confidence = (sum / f64::from(hops.max(1))) as f32;
-        let name = Arc::clone(self.classes.get(class)?);
-        Some(Span { class, name, start_s, end_s, confidence, corrected: false })
     }
 }
 

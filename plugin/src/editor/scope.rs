@@ -4,11 +4,12 @@ use egui::{
     Align2, Color32, ColorImage, Context, FontId, Rect, Sense, TextureFilter, TextureHandle, TextureOptions, Ui, lerp,
     pos2, vec2,
 };
+use tocco_models::timeline::Segment;
 use tocco_models::{FrontendConfig, LogMel};
 
 use super::theme;
 use crate::instance::{Instance, lock};
-use crate::take::{Sound, Span};
+use crate::take::Sound;
 
 /// What is shown, in seconds.
 const SECONDS: f64 = 10.0;
@@ -38,7 +39,7 @@ pub struct Scope {
     end_s: f64,
     analysis: Option<(f64, LogMel)>,
     /// What holds the picture still, if anything: the spans as they were.
-    frozen: Option<Vec<Span>>,
+    frozen: Option<Vec<Segment>>,
 }
 
 impl Scope {
@@ -119,20 +120,19 @@ impl Scope {
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "places on a screen")]
-    fn ribbons(&self, ui: &Ui, area: Rect, spans: &[Span], lanes: &[usize]) {
+    fn ribbons(&self, ui: &Ui, area: Rect, spans: &[Segment], lanes: &[usize]) {
         let painter = ui.painter_at(area);
         painter.rect_filled(area, 3, theme::of(ui).trough);
         let at =
             |time: f64| lerp(area.left()..=area.right(), (1.0 + (time - self.end_s) / SECONDS).clamp(0.0, 1.0) as f32);
         for span in spans {
-            let lane =
-                if is_single(spans) { 0 } else { lanes.iter().position(|&class| class == span.class).unwrap_or(0) };
+            let lane = lanes.iter().position(|&class| class == span.class).unwrap_or(0);
             let top = area.top() + lane as f32 * LANE;
             let ribbon = Rect::from_min_max(pos2(at(span.start_s), top), pos2(at(span.end_s), top + LANE - 1.0));
             let color = theme::ribbon(span.class);
             painter.rect_filled(ribbon, 2, color);
             let font = FontId::proportional(11.5);
-            let word = painter.layout_no_wrap(span.name.to_string(), font, theme::ON_RIBBON);
+            let word = painter.layout_no_wrap(span.name.clone(), font, theme::ON_RIBBON);
             if word.size().x + 6.0 < ribbon.width() {
                 painter.galley(ribbon.left_center() + vec2(3.0, -0.5 * word.size().y), word, theme::ON_RIBBON);
             }
@@ -189,22 +189,23 @@ fn shade(share: f32) -> Color32 {
 }
 
 /// The spans that reach into what is shown, the newest last.
-fn recent(instance: &Instance, end_s: f64) -> Vec<Span> {
+fn recent(instance: &Instance, end_s: f64) -> Vec<Segment> {
     let take = lock(&instance.take);
-    let mut spans: Vec<Span> =
-        take.spans().rev().take_while(|span| span.end_s > end_s - SECONDS - 1.0).take(500).cloned().collect();
+    let ended = take.spans().rev().map(|span| &span.segment);
+    let mut spans: Vec<Segment> =
+        ended.take_while(|span| span.end_s > end_s - SECONDS - 1.0).take(500).cloned().collect();
     spans.reverse();
     spans.extend(take.lasting());
     spans
 }
 
 /// Whether no two classes hold at once: then one lane is enough.
-fn is_single(spans: &[Span]) -> bool {
+fn is_single(spans: &[Segment]) -> bool {
     spans.iter().zip(spans.iter().skip(1)).all(|(first, then)| then.start_s >= first.end_s - 1e-6)
 }
 
 /// The classes that get a lane each, in their order.
-fn lanes(spans: &[Span]) -> Vec<usize> {
+fn lanes(spans: &[Segment]) -> Vec<usize> {
     let mut lanes: Vec<usize> = spans.iter().map(|span| span.class).collect();
     lanes.sort_unstable();
     lanes.dedup();

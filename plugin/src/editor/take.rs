@@ -1,12 +1,11 @@
 //! The page of the take: what was recognised since it began, to be corrected and to be taken along.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use egui::{ComboBox, RichText, ScrollArea, TextEdit, Ui};
 use tocco_models::timeline::{Export, Segment};
-use tocco_models::write_beside;
+use tocco_models::write_with_folder;
 
 use super::errand::Errand;
 use super::theme;
@@ -63,7 +62,8 @@ impl Page {
         ui.horizontal_wrapped(|ui| {
             for export in Export::ALL {
                 if ui.add_enabled(!self.work.is_busy(), egui::Button::new(export.name())).clicked() {
-                    let segments: Vec<Segment> = lock(&instance.take).spans().map(Segment::from).collect();
+                    let segments: Vec<Segment> =
+                        lock(&instance.take).spans().map(|span| span.segment.clone()).collect();
                     let file = folder.join(format!("{}-{}.{}", name(instance), seconds_now(), export.ending()));
                     self.work.start("tocco-take", move || write(&file, &export.write(&segments)));
                 }
@@ -95,7 +95,7 @@ impl Page {
 
 /// The newest spans first; their names can be changed.
 fn spans(ui: &mut Ui, instance: &Instance) {
-    let (count, classes): (usize, Vec<Arc<str>>) = {
+    let (count, classes): (usize, Vec<String>) = {
         let take = lock(&instance.take);
         (take.spans().count(), take.classes().to_vec())
     };
@@ -114,13 +114,13 @@ fn spans(ui: &mut Ui, instance: &Instance) {
         for (index, span) in shown {
             ui.horizontal(|ui| {
                 ui.set_min_height(ROW - 6.0);
-                let Span { start_s, end_s, confidence, corrected, .. } = span;
+                let Span { segment: Segment { start_s, end_s, class, name, confidence }, corrected } = span;
                 let text = format!("{start_s:9.2} s   {:6.2} s", end_s - start_s);
                 ui.label(RichText::new(text).monospace().color(theme::of(ui).dim));
-                ComboBox::from_id_salt(("span", index)).width(150.0).selected_text(&*span.name).show_ui(ui, |ui| {
-                    for (class, name) in classes.iter().enumerate() {
-                        if ui.selectable_label(class == span.class, &**name).clicked() {
-                            correction = Some((index, class));
+                ComboBox::from_id_salt(("span", index)).width(150.0).selected_text(name).show_ui(ui, |ui| {
+                    for (other, name) in classes.iter().enumerate() {
+                        if ui.selectable_label(other == class, name).clicked() {
+                            correction = Some((index, other));
                         }
                     }
                 });
@@ -135,11 +135,7 @@ fn spans(ui: &mut Ui, instance: &Instance) {
 }
 
 fn write(file: &Path, bytes: &[u8]) -> Result<String, String> {
-    if let Some(folder) = file.parent() {
-        let sentence = |error| format!("{}: it can't be made ({error}).", folder.display());
-        std::fs::create_dir_all(folder).map_err(sentence)?;
-    }
-    write_beside(file, bytes).map_err(|error| error.to_string())?;
+    write_with_folder(file, bytes).map_err(|error| error.to_string())?;
     Ok(format!("Written: {}", file.display()))
 }
 

@@ -1,14 +1,12 @@
 //! A take as a training folder: one folder a class, a WAV file a span, as `tocco prepare` reads it.
 
-use std::fs;
 use std::io::{Cursor, ErrorKind};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use hound::{SampleFormat, WavSpec, WavWriter};
 use tocco_models::osc::sanitise;
-use tocco_models::write_beside;
+use tocco_models::write_with_folder;
 
 use super::Take;
 
@@ -21,7 +19,7 @@ pub struct Folder {
     name: String,
     rate: u32,
     /// Class and sound.
-    spans: Vec<(Arc<str>, Vec<f32>)>,
+    spans: Vec<(String, Vec<f32>)>,
 }
 
 impl Folder {
@@ -34,7 +32,8 @@ impl Folder {
         let recording = take.recording().ok_or("No sound is kept: switch «Keep the sound» on before you play.")?;
         let spans: Vec<_> = take
             .spans()
-            .map(|span| (Arc::clone(&span.name), recording.part(span.start_s, span.end_s).to_vec()))
+            .map(|span| &span.segment)
+            .map(|segment| (segment.name.clone(), recording.part(segment.start_s, segment.end_s).to_vec()))
             .filter(|(_, sound)| sound.len() as f64 >= SHORTEST_S * recording.rate())
             .collect();
         if spans.is_empty() {
@@ -52,15 +51,13 @@ impl Folder {
         let spec =
             WavSpec { channels: 1, sample_rate: self.rate, bits_per_sample: 32, sample_format: SampleFormat::Float };
         for (number, (class, sound)) in self.spans.iter().enumerate() {
-            let place = folder.join(&**class);
-            fs::create_dir_all(&place).map_err(|error| format!("{}: it can't be made ({error}).", place.display()))?;
-            let file = place.join(format!("{}-{now}-{number:04}.wav", self.name));
+            let file = folder.join(class).join(format!("{}-{now}-{number:04}.wav", self.name));
             let bytes = wav(spec, sound).map_err(|error| format!("{}: {error}.", file.display()))?;
             if file.exists() {
                 let error = std::io::Error::from(ErrorKind::AlreadyExists);
                 return Err(format!("{}: {error}.", file.display()));
             }
-            write_beside(&file, &bytes).map_err(|error| error.to_string())?;
+            write_with_folder(&file, &bytes).map_err(|error| error.to_string())?;
         }
         Ok(self.spans.len())
     }

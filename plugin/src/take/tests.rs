@@ -32,7 +32,7 @@ fn started() -> (TakeInput, Take) {
 }
 
 fn told(take: &Take) -> Vec<(&str, f64, f64)> {
-    take.spans().map(|span| (&*span.name, span.start_s, span.end_s)).collect()
+    take.spans().map(|span| &span.segment).map(|s| (s.name.as_str(), s.start_s, s.end_s)).collect()
 }
 
 #[test]
@@ -43,10 +43,10 @@ fn spans_reach_from_change_to_change_and_none_is_not_told() {
     }
     take.take_in(names, |_| ());
     assert_eq!(told(&take), [("bowed", 0.1, 0.3), ("plucked", 0.3, 0.4)]);
-    assert!((take.spans().next().unwrap().confidence - 0.8).abs() < 0.01);
+    assert!((take.spans().next().unwrap().segment.confidence - 0.8).abs() < 0.01);
     decide(&mut input, 600, &[2], 0.8);
     take.take_in(names, |_| ());
-    let lasting: Vec<Span> = take.lasting().collect();
+    let lasting: Vec<Segment> = take.lasting().collect();
     assert_eq!((lasting.len(), &*lasting[0].name, lasting[0].start_s, lasting[0].end_s), (1, "trill", 0.5, 0.6));
 }
 
