@@ -3,6 +3,8 @@
 //! [`MidiMap`] stands beside the recognizer and says what should go out; [`Sounding`] stays on the audio thread,
 //! knows what the host really got, and so can end all of it at any moment.
 
+use std::collections::BTreeMap;
+
 use crate::state::{Mapping, MidiMode};
 
 mod incoming;
@@ -23,6 +25,12 @@ const NUMBERS: [u8; 25] =
 pub fn default_mapping(class: usize) -> Mapping {
     let channel = u8::try_from(class / NUMBERS.len()).unwrap_or(u8::MAX).min(15) + 1;
     Mapping::new(MidiMode::Probability, channel, NUMBERS[class % NUMBERS.len()])
+}
+
+/// The mapping of a class by its number and name: the player's, or the default.
+#[must_use]
+pub fn mapping_of(mappings: &BTreeMap<String, Mapping>, class: usize, name: &str) -> Mapping {
+    mappings.get(name).copied().unwrap_or_else(|| default_mapping(class))
 }
 
 /// One thing for the audio thread to send.

@@ -27,13 +27,43 @@ impl AtomicF32 {
     }
 }
 
+/// A set of classes that threads share.
+#[derive(Debug, Default)]
+struct AtomicClasses([AtomicU64; 2]);
+
+impl AtomicClasses {
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves of 128 bits")]
+    fn set(&self, classes: ClassSet) {
+        let bits = classes.bits();
+        for (shared, half) in self.0.iter().zip([bits as u64, (bits >> 64) as u64]) {
+            shared.store(half, Ordering::Relaxed);
+        }
+    }
+
+    fn add(&self, class: usize) {
+        if let Some(half) = self.0.get(class / 64) {
+            half.fetch_or(1 << (class % 64), Ordering::Relaxed);
+        }
+    }
+
+    fn contains(&self, class: usize) -> bool {
+        self.0.get(class / 64).is_some_and(|half| half.load(Ordering::Relaxed) >> (class % 64) & 1 == 1)
+    }
+
+    /// What is in it, which leaves it empty.
+    fn take(&self) -> ClassSet {
+        let [low, high] = self.0.each_ref().map(|half| u128::from(half.swap(0, Ordering::Relaxed)));
+        ClassSet::from_bits(high << 64 | low)
+    }
+}
+
 /// The newest values. Class indices are those of the model in use.
 #[derive(Debug)]
 pub struct Published {
     posterior: [AtomicF32; MAX_CLASSES],
-    active: [AtomicU64; 2],
+    active: AtomicClasses,
     /// The classes whose MIDI the player wants to try out: the panel's word to the recognizer.
-    tried: [AtomicU64; 2],
+    tried: AtomicClasses,
     /// The strongest class that holds; 255 is none at all.
     class: AtomicU8,
     /// Where the recognizer runs.
@@ -72,8 +102,8 @@ impl Default for Published {
     fn default() -> Self {
         let published = Self {
             posterior: std::array::from_fn(|_| AtomicF32::default()),
-            active: [AtomicU64::new(0), AtomicU64::new(0)],
-            tried: [AtomicU64::new(0), AtomicU64::new(0)],
+            active: AtomicClasses::default(),
+            tried: AtomicClasses::default(),
             class: AtomicU8::new(u8::MAX),
             placed: AtomicU16::new(Placed::INACTIVE.to_bits()),
             plan: AtomicU16::new(Placed::WORKER.to_bits()),
@@ -102,11 +132,7 @@ impl Published {
         for (shared, &probability) in self.posterior.iter().zip(decision.posterior) {
             shared.set(probability);
         }
-        let bits = decision.active.bits();
-        #[expect(clippy::cast_possible_truncation, reason = "the two halves of 128 bits")]
-        for (shared, half) in self.active.iter().zip([bits as u64, (bits >> 64) as u64]) {
-            shared.store(half, Ordering::Relaxed);
-        }
+        self.active.set(decision.active);
         let class = decision.class.and_then(|class| u8::try_from(class).ok()).unwrap_or(u8::MAX);
         self.class.store(class, Ordering::Relaxed);
         self.confidence.set(decision.confidence);
@@ -120,9 +146,7 @@ impl Published {
         for shared in &self.posterior {
             shared.set(0.0);
         }
-        for shared in &self.active {
-            shared.store(0, Ordering::Relaxed);
-        }
+        self.active.set(ClassSet::default());
         self.class.store(u8::MAX, Ordering::Relaxed);
         self.confidence.set(0.0);
         self.level_dbfs.set(f32::NEG_INFINITY);
@@ -139,22 +163,18 @@ impl Published {
     /// Whether a class holds.
     #[must_use]
     pub fn holds(&self, class: usize) -> bool {
-        self.active.get(class / 64).is_some_and(|half| half.load(Ordering::Relaxed) >> (class % 64) & 1 == 1)
+        self.active.contains(class)
     }
 
     /// The MIDI of a class is to be tried out at the next decision.
     pub fn try_out(&self, class: usize) {
-        if let Some(half) = self.tried.get(class / 64) {
-            half.fetch_or(1 << (class % 64), Ordering::Relaxed);
-        }
+        self.tried.add(class);
     }
 
     /// The classes to be tried out now.
     #[must_use]
     pub fn take_tried(&self) -> ClassSet {
-        let [low, high] = &self.tried;
-        let [low, high] = [low, high].map(|half| u128::from(half.swap(0, Ordering::Relaxed)));
-        ClassSet::from_bits(high << 64 | low)
+        self.tried.take()
     }
 
     /// The strongest class that holds.

@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::ThreadId;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use clack_extensions::audio_ports::{AudioPortInfoBuffer, PluginAudioPorts};
@@ -197,6 +198,15 @@ impl Host {
         let wanted = self.instance.access_shared_handler(|shared| shared.callback_wanted.swap(false, Ordering::SeqCst));
         if wanted {
             self.instance.call_on_main_thread_callback();
+        }
+    }
+
+    /// Lives for so long, as a host does that is waited for.
+    pub fn live_for(&mut self, duration: Duration) {
+        let start = Instant::now();
+        while start.elapsed() < duration {
+            self.run_callbacks();
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 

@@ -1,7 +1,7 @@
 //! The panel in a host, on a display without a screen, driven by clicks.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::{Value, json};
@@ -63,11 +63,7 @@ impl Stage {
 
     /// Lets the host live for so many seconds.
     pub fn wait(&mut self, seconds: f64) {
-        let start = Instant::now();
-        while start.elapsed() < Duration::from_secs_f64(seconds) {
-            self.host.run_callbacks();
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        self.host.live_for(Duration::from_secs_f64(seconds));
     }
 
     /// Plays sound in real time; what the plugin sent by MIDI comes back.

@@ -84,11 +84,7 @@ fn play(mut processor: Processor, ends: &AtomicBool) -> Processor {
 
 fn open_and_close(host: &mut Host, display: &Display) {
     host.open_panel(display.root_window().unwrap()).unwrap();
-    let start = Instant::now();
-    while start.elapsed() < OPEN {
-        host.run_callbacks();
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    host.live_for(OPEN);
     assert!(display.windows().unwrap() > 0, "the panel is not on the screen");
     host.close_panel();
     host.run_callbacks();

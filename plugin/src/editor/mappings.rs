@@ -9,7 +9,7 @@ use nice_plug::prelude::ParamSetter;
 use super::presets::Presets;
 use super::{settings::toggle, theme};
 use crate::instance::{Instance, lock};
-use crate::midi::default_mapping;
+use crate::midi::{default_mapping, mapping_of};
 use crate::state::{Mapping, MidiMode, Snapshot, Velocity};
 
 /// A mapping that was copied, for all panels of the process.
@@ -63,7 +63,7 @@ impl Page {
             }
             ui.end_row();
             for (class, name) in classes.iter().enumerate() {
-                let before = mapping_of(snapshot, class, name);
+                let before = mapping_of(&snapshot.settings.mappings, class, name);
                 let mut mapping = before;
                 ui.checkbox(&mut mapping.on, "").on_hover_text(format!("Whether «{name}» sends MIDI"));
                 if ui.selectable_label(self.chosen.as_ref() == Some(name), name).clicked() {
@@ -80,7 +80,7 @@ impl Page {
 
 /// Everything about the mapping of one class.
 fn one(ui: &mut Ui, instance: &Instance, snapshot: &Snapshot, class: usize, name: &str) {
-    let before = mapping_of(snapshot, class, name);
+    let before = mapping_of(&snapshot.settings.mappings, class, name);
     let mut mapping = before;
     ui.horizontal(|ui| {
         ui.label(RichText::new(name).size(18.0).strong());
@@ -182,10 +182,6 @@ fn milliseconds(ui: &mut Ui, label: &str, value: &mut f32) {
 
 fn slider(ui: &mut Ui, value: &mut f32, range: RangeInclusive<f32>, by_ratio: bool) -> egui::Response {
     ui.add(Slider::new(value, range).logarithmic(by_ratio).max_decimals(2))
-}
-
-fn mapping_of(snapshot: &Snapshot, class: usize, name: &str) -> Mapping {
-    snapshot.settings.mappings.get(name).copied().unwrap_or_else(|| default_mapping(class))
 }
 
 fn set(instance: &Instance, name: &str, before: Mapping, mapping: Mapping) {

@@ -7,7 +7,7 @@ use egui::{RichText, TextEdit, Ui};
 use super::errand::Errand;
 use super::theme;
 use crate::instance::Instance;
-use crate::midi::default_mapping;
+use crate::midi::mapping_of;
 use crate::state::{ModelChoice, Preset, Snapshot};
 
 /// The row's state.
@@ -72,9 +72,8 @@ impl Presets {
 
 /// The mappings of a model's classes, those by default too: the numbers of later versions may differ.
 fn preset(snapshot: &Snapshot, model: &ModelChoice, classes: &[String]) -> Preset {
-    let mapping = |(class, name): (usize, &String)| {
-        (name.clone(), snapshot.settings.mappings.get(name).copied().unwrap_or_else(|| default_mapping(class)))
-    };
+    let mappings = &snapshot.settings.mappings;
+    let mapping = |(class, name): (usize, &String)| (name.clone(), mapping_of(mappings, class, name));
     let model = match model {
         ModelChoice::Library(name) => name.clone(),
         ModelChoice::Path(path) => {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tocco_models::{ClassSet, Decision, MAX_CLASSES};
 
-use super::{Message, default_mapping};
+use super::{Message, mapping_of};
 use crate::state::{Mapping, MidiMode, Velocity};
 
 /// A class with a threshold of its own ends at this share of it: probabilities waver.
@@ -67,7 +67,7 @@ impl MidiMap {
     #[must_use]
     pub fn new(classes: &[String], mappings: &BTreeMap<String, Mapping>) -> Self {
         let line = |(class, name): (usize, &String)| Line {
-            mapping: mappings.get(name).copied().unwrap_or_else(|| default_mapping(class)),
+            mapping: mapping_of(mappings, class, name),
             sent: None,
             level: None,
             since_s: None,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use tocco_models::write_beside;
+use tocco_models::write_with_folder;
 
 use super::{Mapping, ModelChoice};
 
@@ -68,12 +68,7 @@ impl Preset {
     /// # Errors
     /// A sentence that names the file.
     pub fn write(&self, path: &Path) -> Result<(), String> {
-        let sentence = |error: &dyn std::fmt::Display| format!("{}: it can't be written ({error}).", path.display());
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(|error| sentence(&error))?;
-        }
         let value = json!({KEY: VERSION, "model": self.model, "mappings": self.mappings});
-        let text = serde_json::to_vec_pretty(&value).map_err(|error| sentence(&error))?;
-        write_beside(path, &text).map_err(|error| error.to_string())
+        write_with_folder(path, format!("{value:#}").as_bytes()).map_err(|error| error.to_string())
     }
 }

@@ -88,16 +88,16 @@ mod measure {
         let (processor, blocks, clock_us, outcome) = std::thread::scope(|scope| {
             let audio = scope.spawn(|| play(processor, &phrase.samples, &side, &ends));
             let mut live = || -> Result<()> {
-                wait(&mut host, Duration::from_secs(2));
+                host.live_for(Duration::from_secs(2));
                 for pair in 0..pairs {
                     // Number 2n is closed, 2n + 1 is open.
                     for is_open in [pair % 2 == 0, pair % 2 == 1] {
                         if is_open {
                             host.open_panel(display.root_window()?)?;
                         }
-                        wait(&mut host, SETTLE);
+                        host.live_for(SETTLE);
                         side.store(2 * pair + u32::from(is_open), Ordering::SeqCst);
-                        wait(&mut host, Duration::from_secs_f64(seconds));
+                        host.live_for(Duration::from_secs_f64(seconds));
                         side.store(NOWHERE, Ordering::SeqCst);
                         if is_open {
                             host.close_panel();
@@ -121,14 +121,6 @@ mod measure {
         }
         ensure!(measured.open.iter().chain(&measured.closed).all(|side| !side.is_empty()), "a side without a block");
         Ok(measured)
-    }
-
-    fn wait(host: &mut Host, duration: Duration) {
-        let start = Instant::now();
-        while start.elapsed() < duration {
-            host.run_callbacks();
-            std::thread::sleep(Duration::from_millis(10));
-        }
     }
 
     type Played = (Processor, Vec<(u32, f64)>, f64);
