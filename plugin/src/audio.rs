@@ -30,6 +30,7 @@ use crate::mode::{Mode, Placed, Why};
 use crate::params::Channel;
 use crate::pool;
 use crate::service;
+use crate::standalone;
 use tocco_models::stream::{SoundInput, sound};
 
 /// An activation, as the audio thread sees it.
@@ -96,7 +97,7 @@ impl Audio {
         self.release = true;
     }
 
-    /// One block. The samples in `buffer` stay as they are.
+    /// One block. In a host the samples in `buffer` stay as they are.
     pub fn process<P: Plugin>(&mut self, buffer: &mut Buffer, context: &mut impl ProcessContext<P>) {
         let length = buffer.samples();
         let start = self.input.position();
@@ -119,6 +120,11 @@ impl Audio {
                 self.hear(buffer);
                 self.recognise();
                 self.send_midi(start, length, context);
+            }
+        }
+        if standalone::is_silent() {
+            for channel in buffer.as_slice() {
+                channel.fill(0.0);
             }
         }
     }

@@ -1,8 +1,8 @@
 //! The panel. Draws the newest published values; no other thread waits for it.
 
 use std::error::Error;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use nice_plug::context::gui::GuiContext;
@@ -11,12 +11,13 @@ use nice_plug::editor::{Editor, HostMethods, ParentWindowHandle, ResizeHint, Spa
 use nice_plug::plugin::TrackInfo;
 use nice_plug::prelude::ParamSetter;
 use nice_plug_egui::{
-    EguiEditor, EguiEditorHandle, EguiEditorState, EguiNiceSettings, Frame, NiceEguiApp, RepaintNotifier, baseview,
+    EguiEditorHandle, EguiEditorState, EguiNiceSettings, Frame, NiceEguiApp, RepaintNotifier, baseview,
     create_egui_editor,
 };
 
 use crate::instance::{Instance, lock};
 use crate::published::AtomicF32;
+use crate::standalone;
 use crate::state::{EditorSettings, Light, Snapshot};
 
 mod bars;
@@ -28,12 +29,13 @@ mod osc;
 mod presets;
 mod scope;
 mod settings;
+mod sound;
 mod status;
 mod take;
 mod theme;
 
 /// How often the panel is drawn.
-const FRAME: Duration = Duration::from_millis(33);
+const FRAME: Duration = Duration::from_millis(16);
 
 /// Where the bars leave so much room, the page of the classes shows the last seconds too.
 const LEAST_SCOPE: f32 = 80.0;
@@ -41,9 +43,7 @@ const LEAST_SCOPE: f32 = 80.0;
 /// Opens the panel's window in the size in which the project left it.
 pub struct ToccoEditor {
     instance: Arc<Instance>,
-    /// The newest window.
-    window: Mutex<Option<EguiEditor<Panel>>>,
-    /// The system's scale, as that window was told last.
+    /// The system's scale, as the newest window was told last.
     scale: Arc<AtomicF32>,
 }
 
@@ -53,7 +53,7 @@ impl ToccoEditor {
     pub fn new(instance: Arc<Instance>) -> Self {
         let scale = Arc::new(AtomicF32::default());
         scale.set(1.0);
-        Self { instance, window: Mutex::new(None), scale }
+        Self { instance, scale }
     }
 
     fn remembered(&self) -> EditorSettings {
@@ -85,9 +85,8 @@ impl Editor for ToccoEditor {
         }
         let panel = Panel::new(Arc::clone(&self.instance), Arc::clone(&self.scale));
         let editor = create_egui_editor(state, RepaintNotifier::new(), settings, panel).ok_or("no window system")?;
-        let spawned = editor.spawn(parent, wait_for_parent, fallback_scale_factor, gui_context, host);
-        *lock(&self.window) = Some(editor);
-        spawned
+        // The window alone owns the panel: it is dropped when the window closes, which nothing else says.
+        editor.spawn(parent, wait_for_parent, fallback_scale_factor, gui_context, host)
     }
 
     fn size(&self) -> NativeSize<u32> {
@@ -129,6 +128,7 @@ pub struct Panel {
     scope: scope::Scope,
     take: take::Page,
     osc: osc::Entry,
+    sound: sound::Entry,
     /// The settings as last seen, to copy them only when they change.
     snapshot: Option<Snapshot>,
     /// How the window is lit.
@@ -149,6 +149,7 @@ impl Panel {
             scope: scope::Scope::default(),
             take: take::Page::default(),
             osc: osc::Entry::default(),
+            sound: sound::Entry::default(),
             snapshot: None,
             lit: Light::Dark,
             traffic: status::Traffic::default(),
@@ -176,7 +177,7 @@ impl NiceEguiApp for Panel {
         frame.set_clear_color(theme::light(&egui, lit).into());
         self.lit = lit;
         self.context = Some(context);
-        self.instance.panel_open.store(true, Ordering::Relaxed);
+        self.instance.panels.fetch_add(1, Ordering::Relaxed);
         self.instance.join();
         Ok(())
     }
@@ -232,7 +233,10 @@ impl NiceEguiApp for Panel {
                     Page::Model => self.models.show(ui, &instance, &snapshot),
                     Page::Midi => self.mappings.show(ui, &instance, &snapshot, &setter),
                     Page::Take => self.take.show(ui, &instance),
-                    Page::Settings => settings::show(ui, &instance, &snapshot, &setter, &mut self.osc),
+                    Page::Settings => {
+                        self.sound.show(ui);
+                        settings::show(ui, &instance, &snapshot, &setter, &mut self.osc);
+                    }
                 });
             });
         });
@@ -254,16 +258,24 @@ impl NiceEguiApp for Panel {
         self.instance.params.settings.remember_editor(EditorSettings { zoom, ..editor });
     }
 
-    fn editor_closed(&mut self) {
-        self.context = None;
-        self.scope = scope::Scope::default();
-        scope::Scope::close(&self.instance);
-        self.osc.leave(&self.instance.params.settings);
-        self.instance.panel_open.store(false, Ordering::Relaxed);
-    }
-
     fn track_info_changed(&mut self, info: TrackInfo) {
         *lock(&self.instance.track) = Some(info.name().to_owned());
+    }
+}
+
+impl Drop for Panel {
+    fn drop(&mut self) {
+        if self.context.is_none() {
+            return;
+        }
+        self.osc.leave(&self.instance.params.settings);
+        if self.instance.panels.fetch_sub(1, Ordering::Relaxed) == 1 {
+            scope::Scope::close(&self.instance);
+        }
+        if let Some(standalone) = standalone::current() {
+            standalone.keep(&self.instance.params);
+            standalone.end_soon();
+        }
     }
 }
 
@@ -278,6 +290,9 @@ impl Panel {
             setter.begin_set_parameter(param);
             setter.set_parameter(param, revision);
             setter.end_set_parameter(param);
+            if let Some(standalone) = standalone::current() {
+                standalone.keep(&self.instance.params);
+            }
         }
     }
 

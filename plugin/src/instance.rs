@@ -1,6 +1,6 @@
 //! One plugin in one host: what its threads share.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -124,8 +124,8 @@ pub struct Instance {
     pub track: Mutex<Option<String>>,
     /// What was heard and decided.
     pub take: Mutex<Take>,
-    /// Whether the panel is open: it shows the model's classes before the host activates the plugin.
-    pub panel_open: AtomicBool,
+    /// Panels that are open: they show the model's classes before the host activates the plugin.
+    pub panels: AtomicU32,
     /// Whether recognising is off after panics, until the next model or activation.
     pub broken: AtomicBool,
     /// Panics since the last model or activation.
@@ -159,7 +159,7 @@ impl Instance {
             notices: Mutex::default(),
             track: Mutex::default(),
             take: Mutex::new(take),
-            panel_open: AtomicBool::new(false),
+            panels: AtomicU32::new(0),
             broken: AtomicBool::new(false),
             panics: AtomicU64::new(0),
             is_member: AtomicBool::new(false),

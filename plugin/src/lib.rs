@@ -28,6 +28,7 @@ pub mod pool;
 mod published;
 mod remote;
 mod service;
+pub mod standalone;
 pub mod state;
 mod take;
 mod trial;
@@ -60,6 +61,9 @@ pub struct Tocco {
 impl Default for Tocco {
     fn default() -> Self {
         let params = Arc::new(ToccoParams::default());
+        if let Some(standalone) = standalone::current() {
+            standalone.restore(&params);
+        }
         let instance = Instance::new(Arc::clone(&params));
         Self { params, instance, audio: None, sounding: Sounding::default() }
     }

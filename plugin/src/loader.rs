@@ -79,7 +79,7 @@ impl Slot {
 
 /// Brings an instance to what its settings say. Cheap where nothing changed.
 pub fn refresh(instance: &Instance, slot: &mut Slot) {
-    if slot.activation.is_none() && !instance.panel_open.load(Ordering::Relaxed) {
+    if slot.activation.is_none() && instance.panels.load(Ordering::Relaxed) == 0 {
         return;
     }
     lock(&instance.notices).age();

@@ -145,6 +145,17 @@ impl Player {
         }
     }
 
+    /// The inputs that hear it.
+    ///
+    /// # Errors
+    /// Where the server does not answer.
+    pub fn listeners(&self) -> Result<Vec<String>> {
+        let client = self.client.as_client();
+        let port = client.port_by_name(&self.port).context("the player's own port")?;
+        let inputs = client.ports(None, None, PortFlags::IS_INPUT);
+        Ok(inputs.into_iter().filter(|input| port.is_connected_to(input).unwrap_or(false)).collect())
+    }
+
     /// Plays the sound to its end, in its own time.
     ///
     /// # Errors

@@ -39,6 +39,7 @@ fn live_sound_through_jack() {
     the_command_hears_live_what_it_hears_in_the_file(folder.path(), &model);
     what_jack_does_not_have_is_refused(&model);
     the_standalone_sends_what_it_hears(folder.path());
+    the_standalone_starts_again_with_the_input_that_is_chosen_on_its_panel(folder.path());
     a_device_that_goes_away_ends_it_with_a_sentence(server, &model);
 }
 
@@ -110,7 +111,12 @@ fn the_standalone_sends_what_it_hears(folder: &Path) {
 
     let receiver = the_usual_port();
     let mut program = Command::new(standalone);
-    program.args(["--backend", "jack"]).envs(display.environment()).stdout(Stdio::null()).stderr(Stdio::null());
+    program
+        .args(["--backend", "jack"])
+        .envs(display.environment())
+        .env("HOME", folder)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     let mut window = Child::start(&mut program).unwrap();
     let player = Player::new(sound).unwrap();
     player.connect(STANDALONE).unwrap();
@@ -127,6 +133,44 @@ fn the_standalone_sends_what_it_hears(folder: &Path) {
         assert!((live - file).abs() < 0.5, "{class}: {live} s live, {file} s in the file");
     }
     assert!(!receiver.messages("/class").is_empty());
+}
+
+/// It keeps what was set, and gives the device back before it takes the next.
+fn the_standalone_starts_again_with_the_input_that_is_chosen_on_its_panel(folder: &Path) {
+    /// On the panel: the page, the list of inputs, its fourth line, and the button below.
+    const CLICKS: [(i16, i16); 4] = [(315, 199), (250, 310), (170, 443), (90, 424)];
+    let Some(standalone) = locate::needed(locate::standalone()) else { return };
+    let Some(display) = locate::needed(Display::start("760x680x24")) else { return };
+    let phrase = Phrase::load(&locate::repository().join("tests/demo")).unwrap();
+    let part = phrase.part(BOWED_AND_PLUCKED_S.0, BOWED_AND_PLUCKED_S.1);
+    // Its port comes after «none» and the two of the server.
+    let player =
+        Player::new(tocco_models::resample_all(part, f64::from(phrase.rate), f64::from(RATE)).unwrap()).unwrap();
+    let home = folder.join("home");
+    std::fs::create_dir(&home).unwrap();
+    let receiver = the_usual_port();
+    let mut program = Command::new(standalone);
+    program.envs(display.environment()).env("HOME", &home).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut window = Child::start(&mut program).unwrap();
+    assert!(receiver.wait(LONGEST, |_| !receiver.messages("/status").is_empty()), "the recognizer does not run");
+    for (x, y) in CLICKS {
+        std::thread::sleep(Duration::from_secs(2));
+        display.click(x, y).unwrap();
+    }
+    let inputs = || player.listeners().unwrap();
+    let start = Instant::now();
+    while inputs().len() < 2 && start.elapsed() < LONGEST {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(inputs().len(), 2, "both channels hear the port that was chosen: {:?}", inputs());
+    player.play().unwrap();
+    let is_heard = || receiver.events().iter().any(|event| event.class != tocco_models::NONE);
+    assert!(receiver.wait(LONGEST, |_| is_heard()), "nothing is recognised");
+    assert!(window.0.try_wait().unwrap().is_none(), "the standalone ended by itself");
+    let kept = std::fs::read(home.join("Tocco").join("standalone.json")).unwrap();
+    let kept: serde_json::Value = serde_json::from_slice(&kept).unwrap();
+    assert_eq!(kept["sound"]["input"], "player:out");
+    assert!(kept["params"]["gate_dbfs"].is_number() && kept["fields"]["settings"].is_string(), "{kept}");
 }
 
 fn a_device_that_goes_away_ends_it_with_a_sentence(server: Server, model: &Path) {

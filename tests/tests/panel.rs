@@ -42,12 +42,14 @@ fn the_panel_is_drawn_and_does_what_is_clicked() {
 
 fn in_the_standalone_at_either_scale() {
     let Some(standalone) = locate::needed(locate::standalone()) else { return };
+    let home = tempfile::tempdir().unwrap();
     for (scale, screen) in [("1", "1280x1000x24"), ("2", "2000x1600x24")] {
         let Some(display) = locate::needed(Display::start(screen)) else { return };
         let mut program = Command::new(&standalone);
         program
             .args(["--backend", "dummy", "--dpi-scale", scale])
             .envs(display.environment())
+            .env("HOME", home.path())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         let mut window = Child::start(&mut program).unwrap();

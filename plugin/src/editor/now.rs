@@ -8,6 +8,7 @@ use nice_plug::prelude::ParamSetter;
 use super::theme;
 use crate::instance::{Instance, lock};
 use crate::mode::Mode;
+use crate::standalone::{self, Standalone};
 use crate::state::Snapshot;
 
 /// The meter's range, in dBFS.
@@ -40,6 +41,12 @@ pub fn header(ui: &mut Ui, instance: &Instance, snapshot: &Snapshot) -> bool {
             }
         });
     }
+    if let Some(sentence) = standalone::current().and_then(Standalone::notice) {
+        ui.horizontal_wrapped(|ui| {
+            theme::lamp(ui, theme::of(ui).bad);
+            ui.label(RichText::new(sentence).color(theme::of(ui).bad));
+        });
+    }
     asked
 }
 
@@ -48,6 +55,10 @@ pub fn next_step(instance: &Instance, snapshot: &Snapshot) -> Option<&'static st
     let published = &instance.published;
     if instance.model.load().is_none() {
         Some("Choose a model on the page «Model».")
+    } else if published.level_dbfs.get() <= LOWEST_DBFS
+        && standalone::current().is_some_and(|standalone| standalone.choice().input.is_none())
+    {
+        Some("Choose an input on the page «Settings».")
     } else if !instance.is_active() {
         Some("Switch the host's sound on.")
     } else if published.midi_sent.load(Ordering::Relaxed) == 0 && published.hops.load(Ordering::Relaxed) == 0 {

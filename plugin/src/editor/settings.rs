@@ -41,7 +41,7 @@ pub fn show(ui: &mut Ui, instance: &Instance, snapshot: &Snapshot, setter: &Para
     });
     ui.horizontal(|ui| {
         ui.label("Size");
-        for percent in [75_u8, 100, 125, 150, 200, 250] {
+        for percent in [75_u16, 100, 125, 150, 200, 250, 300] {
             let zoom = f32::from(percent) / 100.0;
             let now = ui.ctx().zoom_factor();
             if ui.selectable_label((now - zoom).abs() < 0.01, format!("{percent} %")).clicked() {
