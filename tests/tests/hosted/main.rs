@@ -31,6 +31,8 @@ const TRACK: (&str, &str) = ("Double bass", "Double_bass");
 const LEAST_SPREAD: f64 = 0.02;
 /// A point on the list of plugins of Ardour's mixer strip.
 const ON_THE_STRIP: (i16, i16) = (55, 210);
+/// On the panel in Ardour: the class `plucked`, and the switch of its mapping.
+const CLASS_AND_SWITCH: [(i16, i16); 2] = [(100, 526), (34, 397)];
 /// Of the time in which a class was played, OSC tells it for so much at least, and not for longer than that.
 const TOLD: std::ops::Range<f64> = 0.8..1.15;
 
@@ -76,6 +78,7 @@ fn ardour_plays_saves_and_opens_again() {
 
     ardour.save().unwrap();
     let saved = || state_in(&std::fs::read_to_string(home.project()).unwrap()).unwrap();
+    a_change_on_the_panel_marks_the_project(&ardour, &display);
     let first = saved();
     check_state(&first, &wanted);
     ardour.quit().unwrap();
@@ -125,19 +128,49 @@ fn open_panel(ardour: &Ardour, display: &Display) {
     std::thread::sleep(Duration::from_millis(500));
     ardour.action("ProcessorMenu/selectall").unwrap();
     ardour.action("ProcessorMenu/edit").unwrap();
-    let title = |window| {
-        let name = connection.get_property(false, window, AtomEnum::WM_NAME, AtomEnum::ANY, 0, 64).unwrap().reply();
-        name.map(|name| String::from_utf8_lossy(&name.value).into_owned()).unwrap_or_default()
-    };
     let start = Instant::now();
     loop {
-        let windows = connection.query_tree(root).unwrap().reply().unwrap().children;
-        if let Some(title) = windows.into_iter().map(title).find(|title| title.contains(": Tocco")) {
+        if let Some(title) = titles(display).into_iter().find(|title| title.contains(": Tocco")) {
             return println!("opened the window «{title}»");
         }
         assert!(start.elapsed() < Duration::from_secs(10), "no window of the plugin:\n{}", ardour.log());
         std::thread::sleep(Duration::from_millis(100));
     }
+}
+
+/// VST3 as the framework offers it lets a plugin say no such thing: a hidden parameter moves instead.
+fn a_change_on_the_panel_marks_the_project(ardour: &Ardour, display: &Display) {
+    // Ardour's own mark is a star before the name.
+    let is_marked = || titles(display).iter().any(|title| title.starts_with('*'));
+    let wait_for_mark = || {
+        let start = Instant::now();
+        while !is_marked() && start.elapsed() < Duration::from_secs(10) {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    };
+    let [class, switch] = CLASS_AND_SWITCH;
+    display.click(class.0, class.1).unwrap();
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(!is_marked(), "another page is no change: {:?}", titles(display));
+    display.click(switch.0, switch.1).unwrap();
+    wait_for_mark();
+    println!("a mapping was switched off on the panel: {:?}", titles(display));
+    assert!(is_marked(), "{:?}", titles(display));
+    std::thread::sleep(Duration::from_secs(1));
+    display.click(switch.0, switch.1).unwrap();
+    std::thread::sleep(Duration::from_secs(1));
+    ardour.save().unwrap();
+}
+
+/// Of all windows.
+fn titles(display: &Display) -> Vec<String> {
+    let (connection, screen) = x11rb::connect(Some(display.environment()[0].1)).unwrap();
+    let root = connection.setup().roots[screen].root;
+    let title = |window| {
+        let name = connection.get_property(false, window, AtomEnum::WM_NAME, AtomEnum::ANY, 0, 64).unwrap().reply();
+        name.map(|name| String::from_utf8_lossy(&name.value).into_owned()).unwrap_or_default()
+    };
+    connection.query_tree(root).unwrap().reply().unwrap().children.into_iter().map(title).collect()
 }
 
 /// Whether the list of classes arrived, under the name of the track.
