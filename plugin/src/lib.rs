@@ -2,11 +2,12 @@
 //!
 //! The file name says the thread: `audio` is the audio thread, `inference` whatever runs the recognizer,
 //! `network` sends OSC, `loader` fetches models, `editor` draws. `service` holds the threads, which
-//! belong to the process; `stream`, `midi` and `published` are what crosses between them. `mode` says where the
-//! recognizer runs, by what `trial` measured; `pool` is the memory that lets it run on the audio thread.
+//! belong to the process; `midi` and `published` are what crosses between them. `mode` says where the
+//! recognizer runs, by what `trial` measured; `pool` is the memory that lets it run on the audio thread. `standalone` is
+//! for the program without a host.
 //!
 //! # Promises
-//! - Sound passes bit for bit and without latency.
+//! - In a host, sound passes bit for bit and without latency.
 //! - Live, `process` allocates nothing from the system, takes no lock and waits for nobody, wherever the recognizer
 //!   runs. What is excepted stands in `audio`.
 //! - Offline and live give the same decisions with the same stamps where nothing was dropped.

@@ -26,6 +26,8 @@ pub const BUFFERS: [u32; 6] = [32, 64, 128, 256, 512, 1024];
 pub const RATES: [u32; 4] = [44_100, 48_000, 88_200, 96_000];
 /// The system whose server says rate and buffer, and whose inputs are ports.
 pub const JACK: &str = "jack";
+/// Of the file.
+const VERSION: u32 = 1;
 /// Between an input and an output with clocks of their own lie so many buffers.
 const BUFFERS_BETWEEN: f32 = 2.0;
 
@@ -64,11 +66,10 @@ impl Choice {
     /// As the framework's command line takes it, after the program's name.
     #[must_use]
     pub fn arguments(&self) -> Vec<String> {
-        let mut arguments = vec!["--backend".to_owned(), self.system.clone()];
+        let mut arguments = vec![format!("--backend={}", self.system)];
+        // A name may begin like an option.
         let mut add = |option: &str, value: &Option<String>| {
-            if let Some(value) = value {
-                arguments.extend([option.to_owned(), value.clone()]);
-            }
+            arguments.extend(value.as_ref().map(|value| format!("{option}={value}")));
         };
         if self.system == JACK {
             add("--connect-jack-inputs", &self.input);
@@ -240,7 +241,7 @@ impl Standalone {
 
     fn write(&self) {
         let mut kept = lock(&self.kept);
-        kept.version = 1;
+        kept.version = VERSION;
         let text = serde_json::to_vec_pretty(&*kept).map_err(|error| error.to_string());
         let written = text.and_then(|text| write_with_folder(&self.file, &text).map_err(|error| error.to_string()));
         if let Err(sentence) = written {
@@ -256,13 +257,18 @@ fn read(file: &Path) -> Result<Kept, String> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Kept::default()),
         Err(error) => return Err(format!("{}: it can't be read ({error}).", file.display())),
     };
-    serde_json::from_slice(&bytes).map_err(|error| {
+    let kept = serde_json::from_slice(&bytes).map_err(|error| error.to_string());
+    let known = kept.and_then(|kept: Kept| match kept.version {
+        ..=VERSION => Ok(kept),
+        newer => Err(format!("they are of version {newer}, this one knows {VERSION}")),
+    });
+    known.map_err(|error| {
         let aside = file.with_extension("broken.json");
         let where_to = match std::fs::rename(file, &aside) {
             Ok(()) => format!("it now lies in {}", aside.display()),
             Err(error) => format!("nor can it be put aside: {error}"),
         };
-        format!("{}: no settings of Tocco ({error}); {where_to}.", file.display())
+        format!("{}: no settings of this Tocco ({error}); {where_to}.", file.display())
     })
 }
 

@@ -40,18 +40,18 @@ fn what_was_set_is_there_at_the_next_start() {
 }
 
 #[test]
-fn a_broken_file_is_put_aside_and_named() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("standalone.json");
-    std::fs::write(&file, "{\"params\": 3").unwrap();
-    let standalone = standalone(&file);
-    let told = standalone.notice().unwrap();
-    assert!(
-        told.contains("standalone.json: no settings of Tocco") && told.contains("standalone.broken.json"),
-        "{told}"
-    );
-    standalone.choose(&Choice::default());
-    assert_eq!(std::fs::read_to_string(folder.path().join("standalone.broken.json")).unwrap(), "{\"params\": 3");
+fn a_file_that_is_broken_or_newer_is_put_aside_and_named() {
+    for (text, why) in [("{\"params\": 3", "invalid type"), ("{\"tocco_standalone\": 2}", "of version 2")] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("standalone.json");
+        std::fs::write(&file, text).unwrap();
+        let standalone = standalone(&file);
+        let told = standalone.notice().unwrap();
+        assert!(told.contains("standalone.json: no settings of this Tocco") && told.contains(why), "{told}");
+        assert!(told.contains("standalone.broken.json"), "{told}");
+        standalone.choose(&Choice::default());
+        assert_eq!(std::fs::read_to_string(folder.path().join("standalone.broken.json")).unwrap(), text);
+    }
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn a_system_of_another_computer_gives_way() {
 fn the_command_line_says_the_choice() {
     let choice = Choice { system: "alsa".into(), input: Some("USB Audio".into()), buffer: 96, ..Choice::default() };
     let told = choice.arguments();
-    let after = |option: &str| told.iter().position(|one| one == option).map(|at| told[at + 1].as_str());
+    let after = |option: &str| told.iter().find_map(|one| one.strip_prefix(option)?.strip_prefix('='));
     assert_eq!(after("--input-device"), Some("USB Audio"));
     assert_eq!(after("--period-size"), Some("96"));
     let between: f32 = after("--input-latency").unwrap().parse().unwrap();
@@ -74,5 +74,5 @@ fn the_command_line_says_the_choice() {
     assert_eq!(after("--midi-output"), None);
 
     let jack = Choice { system: JACK.into(), input: Some("system:capture_2".into()), ..Choice::default() };
-    assert_eq!(jack.arguments(), ["--backend", "jack", "--connect-jack-inputs", "system:capture_2"]);
+    assert_eq!(jack.arguments(), ["--backend=jack", "--connect-jack-inputs=system:capture_2"]);
 }
