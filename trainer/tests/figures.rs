@@ -186,6 +186,35 @@ fn a_label_track_judges_when_decisions_come() {
     assert!(words.contains("phrase.take1.txt") && words.contains("line 1") && words.contains("«slapped»"), "{words}");
 }
 
+/// Two takes that are followed alike leave nothing to chance; where one of them is missed, nearly everything.
+#[test]
+fn intervals_say_how_much_hangs_on_which_recordings_there_are() {
+    let root = tempfile::tempdir().unwrap();
+    let (model, folder) = (model(root.path()), folder_made(&root.path().join("live")));
+    phrase(&folder, "0.5\t1.5\tlow\n2.0\t3.0\thigh\n");
+    let figures = || json(tocco!("evaluate", "--model", model, "--labels", folder, "--json"))["continuous"].clone();
+    assert_eq!(figures()["intervals"], serde_json::json!({}), "one recording: there is nothing to draw from");
+
+    for ending in ["wav", "txt"] {
+        let [from, to] = ["take1", "take2"].map(|take| folder.join(format!("phrase.{take}.{ending}")));
+        std::fs::copy(from, to).unwrap();
+    }
+    let alike = figures()["intervals"]["event_f1"].clone();
+    assert_eq!(alike, serde_json::json!({"value": 1.0, "low": 1.0, "high": 1.0}));
+
+    std::fs::write(folder.join("phrase.take2.txt"), "0.5\t1.5\thigh\n2.0\t3.0\tlow\n").unwrap();
+    let (found, again) = (figures(), figures());
+    let interval = &found["intervals"]["event_f1"];
+    assert_eq!(interval["value"], found["all"]["f1"]);
+    assert_eq!((&interval["low"], &interval["high"]), (&0.0.into(), &1.0.into()), "{interval}");
+    assert_eq!(found, again, "the draws are those of the seed");
+    for name in ["macro_event_f1", "frame_f1", "flicker_per_s", "reaction_median_s"] {
+        assert!(found["intervals"][name]["value"].is_number(), "{name}: {found}");
+    }
+    let text = tocco!("evaluate", "--model", model, "--labels", folder).ok().out;
+    assert!(text.contains("event_f1") && text.contains("[0.0000, 1.0000]"), "{text}");
+}
+
 fn folder_made(folder: &Path) -> PathBuf {
     std::fs::create_dir_all(folder).unwrap();
     folder.to_owned()
@@ -206,6 +235,8 @@ fn false_triggers_are_counted_a_minute() {
     let triggers = &report["false_triggers"];
     assert_eq!((&triggers["triggers"], &triggers["classes"][0][0]), (&1.into(), &"high".into()), "{report}");
     assert!((triggers["per_minute"].as_f64().unwrap() - 10.0).abs() < 0.01, "one in 6 s: {triggers}");
+    let interval = &triggers["per_minute_interval"];
+    assert_eq!((&interval["low"], &interval["high"]), (&0.0.into(), &30.0.into()), "none or two in 4 s: {triggers}");
     let nothing = tocco!("evaluate", "--model", model, "--negatives", root.path().join("gone")).refusal();
     assert!(nothing.contains("gone"), "{nothing}");
 }

@@ -67,7 +67,8 @@ pub struct Args {
     /// Measure how soon notes are recognised, with the decisions of the plugin: each recording must be a single note.
     #[arg(long, conflicts_with_all = ["tune", "labels", "negatives", "predictions"])]
     notes: bool,
-    /// Draws for the 95 % intervals: of whole groups of the manifest, so that the takes of one note go together.
+    /// Draws for the 95 % intervals: of whole groups of the manifest, so that the takes of one note go together; of whole
+    /// recordings where these are continuous.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(100..=100_000))]
     resamples: u32,
     /// Seed of the draws.
@@ -223,11 +224,17 @@ fn continuous(args: &Args, ear: &Ear) -> Result<()> {
         args.onset_tolerance_ms
     );
     let card = ear.model.card();
-    let followed = |labels: &PathBuf| follow(ear, &Track::find(labels, &args.recordings, card)?, &policy, tolerance_s);
+    let draws = (args.resamples, args.seed);
+    let followed =
+        |labels: &PathBuf| follow(ear, &Track::find(labels, &args.recordings, card)?, &policy, tolerance_s, draws);
     let report = ContinuousReport {
         model: card.name.clone(),
         continuous: args.labels.as_ref().map(followed).transpose()?,
-        false_triggers: args.negatives.as_ref().map(|folder| false_triggers(ear, folder, &policy)).transpose()?,
+        false_triggers: args
+            .negatives
+            .as_ref()
+            .map(|folder| false_triggers(ear, folder, &policy, draws))
+            .transpose()?,
     };
     if told(args, "report.json", &report)? {
         return Ok(());

@@ -7,10 +7,10 @@ use serde::Serialize;
 use tocco_models::timeline::Timeline;
 use tocco_models::{Card, NONE, Policy};
 
-use super::each;
+use super::{Intervals, each};
 use crate::audio::has_audio_extension;
 use crate::listen::Ear;
-use crate::metrics::{Event, EventFigures, Heard, Hop, Judge};
+use crate::metrics::{Bootstrap, Event, EventFigures, Heard, Hop, Interval, Judge};
 
 /// Endings of label tracks.
 const TRACK_ENDINGS: [&str; 2] = ["txt", "tsv"];
@@ -41,6 +41,8 @@ pub struct Continuous {
     pub flicker_per_s: f64,
     /// Class by class, those that occur or were told.
     pub classes: Vec<EventFigures>,
+    /// 95 % intervals over draws of whole recordings; empty for a single one.
+    pub intervals: Intervals,
     /// Recordings that could not be used.
     pub skipped: usize,
 }
@@ -56,6 +58,8 @@ pub struct FalseTriggers {
     pub triggers: u64,
     /// The same a minute of sound.
     pub per_minute: f64,
+    /// Its 95 % interval over draws of whole recordings; absent for a single one.
+    pub per_minute_interval: Option<Interval>,
     /// Share of the sound's length in which something was told.
     pub share_of_time: f64,
     /// Segments by class, those that were told.
@@ -153,31 +157,65 @@ fn recordings_in(folder: &Path, depth: usize) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Judges a model's decisions, as the policy makes them, against label tracks.
+/// Judges a model's decisions, as the policy makes them, against label tracks. `draws` are how many resamples the
+/// intervals take, and their seed.
 ///
 /// # Errors
 /// No recording can be used.
-pub fn follow(ear: &Ear, tracks: &[Track], policy: &Policy, onset_tolerance_s: f64) -> Result<Continuous> {
-    let (heard, skipped) = each(tracks, |track| Ok((track, decide(ear, &track.recording, policy)?)))?;
-    let mut judge = Judge::new(&ear.model.card().classes, onset_tolerance_s);
-    heard.iter().for_each(|(track, heard)| judge.add(&track.events, heard));
+pub fn follow(
+    ear: &Ear,
+    tracks: &[Track],
+    policy: &Policy,
+    onset_tolerance_s: f64,
+    draws: (u32, u64),
+) -> Result<Continuous> {
+    let (judges, skipped) = each(tracks, |track| {
+        let mut judge = Judge::new(&ear.model.card().classes, onset_tolerance_s);
+        judge.add(&track.events, &decide(ear, &track.recording, policy)?);
+        Ok(judge)
+    })?;
+    let judge = Judge::pooled(&judges, &vec![1; judges.len()]).context("no recording was heard")?;
     Ok(Continuous {
-        recordings: heard.len(),
+        recordings: judges.len(),
         sound_s: judge.sound_s(),
         onset_tolerance_s,
         all: judge.all(),
         macro_f1: judge.macro_f1(),
         flicker_per_s: judge.flicker_per_s(),
         classes: judge.classes(),
+        intervals: intervals(&judges, draws),
         skipped,
     })
 }
 
+/// Of the figures over all classes. A single recording has none: there is nothing to draw from.
+fn intervals(judges: &[Judge], draws: (u32, u64)) -> Intervals {
+    let Some(bootstrap) = by_recording(judges.len(), draws) else { return Intervals::new() };
+    let mut intervals = Intervals::new();
+    let mut note = |name, figure: fn(&Judge) -> Option<f64>| {
+        let interval = bootstrap.interval(|weights| figure(&Judge::pooled(judges, weights)?));
+        intervals.extend(interval.map(|interval| (name, interval)));
+    };
+    note("macro_event_f1", |judge| Some(judge.macro_f1()));
+    note("event_f1", |judge| Some(judge.all().f1));
+    note("frame_f1", |judge| Some(judge.all().frame_f1));
+    note("flicker_per_s", |judge| Some(judge.flicker_per_s()));
+    note("reaction_median_s", |judge| judge.all().reaction_median_s);
+    intervals
+}
+
+/// Draws of whole recordings, where there is more than one.
+fn by_recording(recordings: usize, (resamples, seed): (u32, u64)) -> Option<Bootstrap> {
+    let names: Vec<String> = (0..recordings).map(|recording| recording.to_string()).collect();
+    (recordings > 1).then(|| Bootstrap::new(names.iter().map(String::as_str), resamples, seed))
+}
+
 /// Counts what a model tells, as the policy decides, in the recordings of a folder that hold none of its classes.
+/// `draws` as for [`follow`].
 ///
 /// # Errors
 /// The folder holds no recording that can be used.
-pub fn false_triggers(ear: &Ear, folder: &Path, policy: &Policy) -> Result<FalseTriggers> {
+pub fn false_triggers(ear: &Ear, folder: &Path, policy: &Policy, draws: (u32, u64)) -> Result<FalseTriggers> {
     let recordings = recordings_in(folder, usize::MAX)?;
     ensure!(!recordings.is_empty(), "{}: there is no recording in this folder", folder.display());
     let (heard, skipped) = each(&recordings, |recording| decide(ear, recording, policy))?;
@@ -187,13 +225,18 @@ pub fn false_triggers(ear: &Ear, folder: &Path, policy: &Policy) -> Result<False
         classes.iter().enumerate().map(|(c, name)| (name.clone(), told(c))).filter(|(_, n)| *n > 0).collect();
     let triggers: u64 = by_class.iter().map(|(_, n)| n).sum();
     let sound_s: f64 = heard.iter().map(|h| h.duration_s).sum();
+    let per_minute = |weights: &[u32]| {
+        let sum = |of: fn(&Heard) -> f64| heard.iter().zip(weights).map(|(h, w)| f64::from(*w) * of(h)).sum::<f64>();
+        sum(|h| h.told.len() as f64) / (sum(|h| h.duration_s) / 60.0).max(f64::MIN_POSITIVE)
+    };
     let hops = heard.iter().flat_map(|h| &h.hops);
     let active = hops.clone().filter(|h| !h.active.is_empty()).count() as f64;
     Ok(FalseTriggers {
         recordings: heard.len(),
         sound_s,
         triggers,
-        per_minute: triggers as f64 / (sound_s / 60.0).max(f64::MIN_POSITIVE),
+        per_minute: per_minute(&vec![1; heard.len()]),
+        per_minute_interval: by_recording(heard.len(), draws).and_then(|b| b.interval(|w| Some(per_minute(w)))),
         share_of_time: active / (hops.count() as f64).max(1.0),
         classes: by_class,
         skipped,
@@ -252,6 +295,9 @@ impl Continuous {
         );
         text.push_str(&line(&self.all));
         self.classes.iter().for_each(|f| text.push_str(&line(f)));
+        for (name, interval) in &self.intervals {
+            text.push_str(&format!("  {name:28} {interval}\n"));
+        }
         text
     }
 }
@@ -261,12 +307,14 @@ impl FalseTriggers {
     #[must_use]
     pub fn text(&self) -> String {
         let classes: Vec<String> = self.classes.iter().map(|(class, n)| format!("{class} {n}")).collect();
+        let interval = self.per_minute_interval.map(|i| format!(" [{:.2}, {:.2}]", i.low, i.high));
         format!(
-            "false triggers: {} in {:.1} s of {} recordings, {:.2} a minute, {:.1} % of the time{}{}\n",
+            "false triggers: {} in {:.1} s of {} recordings, {:.2}{} a minute, {:.1} % of the time{}{}\n",
             self.triggers,
             self.sound_s,
             self.recordings,
             self.per_minute,
+            interval.unwrap_or_default(),
             100.0 * self.share_of_time,
             if classes.is_empty() { "" } else { ": " },
             classes.join(", ")

@@ -137,6 +137,24 @@ impl Judge {
         self.sound_s += heard.duration_s;
     }
 
+    /// What several judges of the same classes collected, each counted as often as its weight says; `None` of nobody.
+    #[must_use]
+    pub fn pooled(judges: &[Self], weights: &[u32]) -> Option<Self> {
+        let first = judges.first()?;
+        let mut pooled = Self::new(&first.classes, first.tolerance_s);
+        for (judge, &weight) in judges.iter().zip(weights) {
+            for (sum, counts) in [(&mut pooled.events, &judge.events), (&mut pooled.frames, &judge.frames)] {
+                sum.iter_mut().zip(counts).for_each(|(sum, counts)| *sum = sum.plus(&counts.times(weight)));
+            }
+            for (all, some) in pooled.reactions.iter_mut().zip(&judge.reactions) {
+                (0..weight).for_each(|_| all.extend(some));
+            }
+            pooled.flickers += u64::from(weight) * judge.flickers;
+            pooled.sound_s += f64::from(weight) * judge.sound_s;
+        }
+        Some(pooled)
+    }
+
     /// Over all classes.
     #[must_use]
     pub fn all(&self) -> EventFigures {

@@ -46,6 +46,11 @@ impl Counts {
         }
     }
 
+    pub fn times(self, times: u32) -> Self {
+        let times = f64::from(times);
+        Self { hits: times * self.hits, misses: times * self.misses, false_alarms: times * self.false_alarms }
+    }
+
     pub fn precision(self) -> f64 {
         ratio(self.hits, self.hits + self.false_alarms)
     }
