@@ -30,7 +30,7 @@ use crate::mode::{Mode, Placed, Why};
 use crate::params::Channel;
 use crate::pool;
 use crate::service;
-use crate::standalone;
+use crate::standalone::{self, Standalone};
 use tocco_models::stream::{SoundInput, sound};
 
 /// An activation, as the audio thread sees it.
@@ -122,10 +122,8 @@ impl Audio {
                 self.send_midi(start, length, context);
             }
         }
-        if standalone::is_silent() {
-            for channel in buffer.as_slice() {
-                channel.fill(0.0);
-            }
+        if let Some(standalone) = standalone::current() {
+            standalone.pass(buffer.as_slice().iter_mut().map(|channel| &mut **channel));
         }
     }
 
@@ -138,7 +136,8 @@ impl Audio {
     }
 
     fn watch(&mut self, playing: bool) {
-        let bypassed = self.instance.params.bypass.value() || self.instance.remote.is_off();
+        let is_ending = standalone::current().is_some_and(Standalone::wants_restart);
+        let bypassed = self.instance.params.bypass.value() || self.instance.remote.is_off() || is_ending;
         if bypassed != self.was_bypassed {
             self.was_bypassed = bypassed;
             self.instance.published.bypassed.store(bypassed, Ordering::Relaxed);

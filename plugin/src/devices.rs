@@ -1,12 +1,12 @@
 //! What this computer hears and plays with, by the names under which the framework takes it.
 
-use cpal::HostId;
 use cpal::traits::{DeviceTrait, HostTrait};
+use cpal::{HostId, SupportedBufferSize, SupportedStreamConfigRange};
 use jack::{Client, ClientOptions, PortFlags};
 use midir::MidiOutput;
 use nice_plug::prelude::Plugin;
 use tocco_plugin::Tocco;
-use tocco_plugin::standalone::{JACK, Listing};
+use tocco_plugin::standalone::{Device, Format, JACK, Listing};
 
 /// The audio systems, those first that are the better choice where they run.
 pub const SYSTEMS: &[&str] = &[
@@ -22,6 +22,8 @@ pub const SYSTEMS: &[&str] = &[
 /// What JACK calls its ports of sound and of MIDI.
 const SOUND: &str = "32 bit float mono audio";
 const MIDI: &str = "8 bit raw midi";
+/// ALSA's device that is there on every machine and gives zeros.
+const ALSA_ZEROS: &str = "null";
 
 /// What a system has.
 ///
@@ -41,9 +43,11 @@ fn of_jack() -> Result<Listing, String> {
         ports.retain(|port| !port.starts_with(&own));
         ports
     };
+    let port = |name| Device { name, formats: Vec::new() };
     Ok(Listing {
-        inputs: ports(SOUND, PortFlags::IS_OUTPUT),
+        inputs: ports(SOUND, PortFlags::IS_OUTPUT).into_iter().map(port).collect(),
         outputs: Vec::new(),
+        usual_output: None,
         midi: ports(MIDI, PortFlags::IS_INPUT),
         fixed: Some((client.sample_rate(), client.buffer_size())),
     })
@@ -54,15 +58,57 @@ fn of_cpal(system: &str) -> Result<Listing, String> {
     let is_asked = |id: &HostId| id.name().eq_ignore_ascii_case(&system.replace('-', ""));
     let id = cpal::available_hosts().into_iter().find(is_asked).ok_or("There is no such audio system here.")?;
     let host = cpal::host_from_id(id).map_err(|error| error.to_string())?;
-    let name = |device: cpal::Device| Some(device.description().ok()?.name().to_owned());
     let inputs = host.input_devices().map_err(|error| error.to_string())?;
     let outputs = host.output_devices().map_err(|error| error.to_string())?;
     Ok(Listing {
-        inputs: inputs.filter_map(name).collect(),
-        outputs: outputs.filter_map(name).collect(),
+        inputs: one_of_each_name(inputs.filter_map(|device| about(&device, formats_in))),
+        outputs: one_of_each_name(outputs.filter_map(|device| about(&device, formats_out))),
+        usual_output: host.default_output_device().and_then(|device| about(&device, formats_out)),
         midi: midi_outputs(),
         fixed: None,
     })
+}
+
+/// A device that can do something.
+fn about(device: &cpal::Device, formats: fn(&cpal::Device) -> Vec<Format>) -> Option<Device> {
+    if device.id().is_ok_and(|id| id.id() == ALSA_ZEROS) {
+        return None;
+    }
+    let formats = formats(device);
+    let name = device.description().ok()?.name().to_owned();
+    (!formats.is_empty()).then_some(Device { name, formats })
+}
+
+fn formats_in(device: &cpal::Device) -> Vec<Format> {
+    device
+        .supported_input_configs()
+        .map(|ranges| ranges.filter_map(|range| format(&range)).collect())
+        .unwrap_or_default()
+}
+
+fn formats_out(device: &cpal::Device) -> Vec<Format> {
+    device
+        .supported_output_configs()
+        .map(|ranges| ranges.filter_map(|range| format(&range)).collect())
+        .unwrap_or_default()
+}
+
+/// Where a device does not tell its buffers, the framework does not take it.
+fn format(range: &SupportedStreamConfigRange) -> Option<Format> {
+    let &SupportedBufferSize::Range { min, max } = range.buffer_size() else { return None };
+    let rates = (range.min_sample_rate(), range.max_sample_rate());
+    Some(Format { channels: range.channels(), rates, buffers: (min, max) })
+}
+
+/// The first of several devices of one name: the framework, which goes by names, opens that.
+fn one_of_each_name(devices: impl Iterator<Item = Device>) -> Vec<Device> {
+    let mut named: Vec<Device> = Vec::new();
+    for device in devices {
+        if named.iter().all(|other| other.name != device.name) {
+            named.push(device);
+        }
+    }
+    named
 }
 
 fn midi_outputs() -> Vec<String> {

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nice_plug::context::gui::GuiContext;
 use nice_plug::editor::dpi::{LogicalSize, NativeSize, Size};
@@ -36,6 +36,9 @@ mod theme;
 
 /// How often the panel is drawn.
 const FRAME: Duration = Duration::from_millis(16);
+
+/// How often the program without a host looks whether there are settings to keep.
+const KEEPING: Duration = Duration::from_secs(2);
 
 /// Where the bars leave so much room, the page of the classes shows the last seconds too.
 const LEAST_SCOPE: f32 = 80.0;
@@ -135,6 +138,12 @@ pub struct Panel {
     lit: Light,
     /// What went out lately.
     traffic: status::Traffic,
+    /// Without a host: settings on their way into the file, and since when.
+    keeping: errand::Errand<()>,
+    kept: Instant,
+    /// Without a host: blocks of sound when it was last looked, and whether there were new ones.
+    blocks: u64,
+    stands_still: bool,
 }
 
 impl Panel {
@@ -153,6 +162,10 @@ impl Panel {
             snapshot: None,
             lit: Light::Dark,
             traffic: status::Traffic::default(),
+            keeping: errand::Errand::default(),
+            kept: Instant::now(),
+            blocks: 0,
+            stands_still: false,
         }
     }
 
@@ -189,6 +202,7 @@ impl NiceEguiApp for Panel {
         let instance = Arc::clone(&self.instance);
         let page_before = self.page;
         self.tell_host(ui, &setter);
+        self.keep();
         self.scope.listen(ui.ctx(), &instance);
         let lit = snapshot.settings.editor.light;
         if lit != self.lit {
@@ -257,10 +271,6 @@ impl NiceEguiApp for Panel {
         let editor = self.instance.params.settings.snapshot().settings.editor;
         self.instance.params.settings.remember_editor(EditorSettings { zoom, ..editor });
     }
-
-    fn track_info_changed(&mut self, info: TrackInfo) {
-        *lock(&self.instance.track) = Some(info.name().to_owned());
-    }
 }
 
 impl Drop for Panel {
@@ -290,10 +300,25 @@ impl Panel {
             setter.begin_set_parameter(param);
             setter.set_parameter(param, revision);
             setter.end_set_parameter(param);
-            if let Some(standalone) = standalone::current() {
-                standalone.keep(&self.instance.params);
-            }
         }
+    }
+
+    /// Without a host, settings are kept by us: some seconds after a change, and when the window closes. Written by a
+    /// thread of its own, in its own time.
+    fn keep(&mut self) {
+        let Some(standalone) = standalone::current() else { return };
+        if self.keeping.take().is_some() || self.keeping.is_busy() || self.kept.elapsed() < KEEPING {
+            return;
+        }
+        self.kept = Instant::now();
+        let blocks = standalone.blocks();
+        self.stands_still = blocks == self.blocks;
+        self.blocks = blocks;
+        let params = Arc::clone(&self.instance.params);
+        self.keeping.start("tocco-keep", move || {
+            standalone.keep(&params);
+            Ok(())
+        });
     }
 
     fn pages(&mut self, ui: &mut egui::Ui, snapshot: &Snapshot) {
@@ -309,7 +334,9 @@ impl Panel {
             for (page, name) in pages {
                 ui.selectable_value(&mut self.page, page, egui::RichText::new(name).size(15.0));
             }
-            if let Some(next) = now::next_step(&self.instance, snapshot) {
+            let still = "The sound stands still: choose devices on the page «Settings».";
+            let still = self.stands_still.then_some(still);
+            if let Some(next) = still.or_else(|| now::next_step(&self.instance, snapshot)) {
                 ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
                     ui.add(egui::Label::new(egui::RichText::new(next).color(theme::of(ui).threshold)).truncate());
                 });

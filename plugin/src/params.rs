@@ -165,6 +165,53 @@ pub fn bring_into_range(state: &mut PluginState) {
 }
 
 impl ToccoParams {
+    /// What a project keeps, as the framework writes it: values in their units, choices by their ids.
+    #[must_use]
+    pub fn state(&self) -> PluginState {
+        let value = |pointer| {
+            // SAFETY: `self` owns what the pointers of its own map point to, and lives on.
+            unsafe {
+                match pointer {
+                    ParamPtr::FloatParam(param) => ParamValue::F32((*param).value()),
+                    ParamPtr::IntParam(param) => ParamValue::I32((*param).value()),
+                    ParamPtr::BoolParam(param) => ParamValue::Bool((*param).value()),
+                    ParamPtr::EnumParam(param) => (*param).unmodulated_plain_id().map_or_else(
+                        || ParamValue::I32((*param).unmodulated_plain_value()),
+                        |id| ParamValue::String(id.to_owned()),
+                    ),
+                }
+            }
+        };
+        PluginState {
+            version: env!("CARGO_PKG_VERSION").into(),
+            params: self.param_map().into_iter().map(|(id, pointer, _)| (id, value(pointer))).collect(),
+            fields: self.serialize_fields(),
+        }
+    }
+
+    /// Goes back to what [`ToccoParams::state`] gave, wherever its numbers are possible. Not while a host has them.
+    pub fn restore(&self, state: &mut PluginState) {
+        bring_into_range(state);
+        for (id, pointer, _) in self.param_map() {
+            let Some(value) = state.params.get(&id) else { continue };
+            #[expect(clippy::cast_precision_loss, reason = "ranges of whole numbers that `f32` holds exactly")]
+            let plain = match (value, pointer) {
+                (ParamValue::String(id), ParamPtr::EnumParam(param)) => {
+                    // SAFETY: as above.
+                    unsafe { (*param).set_from_id(id) };
+                    continue;
+                }
+                (ParamValue::F32(value), ParamPtr::FloatParam(_)) => *value,
+                (ParamValue::I32(value), ParamPtr::IntParam(_)) => *value as f32,
+                (ParamValue::Bool(value), ParamPtr::BoolParam(_)) => f32::from(u8::from(*value)),
+                _ => continue,
+            };
+            // SAFETY: as above.
+            unsafe { pointer._internal_set_normalized_value(pointer.preview_normalized(plain)) };
+        }
+        self.deserialize_fields(&state.fields);
+    }
+
     /// The slot that the host chose, 0 to [`SLOTS`].
     #[must_use]
     pub fn slot(&self) -> u8 {

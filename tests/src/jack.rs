@@ -2,11 +2,13 @@
 
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use jack::{AsyncClient, AudioOut, Client, ClientOptions, Control, Port, PortFlags, ProcessHandler, ProcessScope};
+use jack::{
+    AsyncClient, AudioIn, AudioOut, Client, ClientOptions, Control, Port, PortFlags, ProcessHandler, ProcessScope,
+};
 
 use crate::locate::{self, Child};
 
@@ -168,6 +170,52 @@ impl Player {
             std::thread::sleep(Duration::from_millis(10));
         }
         Ok(())
+    }
+}
+
+/// Hears all outputs of a client together.
+pub struct Listener {
+    _client: AsyncClient<(), Hearing>,
+    loudest: Arc<AtomicU32>,
+}
+
+struct Hearing {
+    port: Port<AudioIn>,
+    loudest: Arc<AtomicU32>,
+}
+
+impl ProcessHandler for Hearing {
+    fn process(&mut self, _: &Client, scope: &ProcessScope) -> Control {
+        let peak = self.port.as_slice(scope).iter().fold(0.0_f32, |peak, sample| peak.max(sample.abs()));
+        // The bits of positive numbers are in the order of the numbers.
+        self.loudest.fetch_max(peak.to_bits(), Ordering::Relaxed);
+        Control::Continue
+    }
+}
+
+impl Listener {
+    /// From now on, to the outputs whose whole name fits the regular expression.
+    ///
+    /// # Errors
+    /// Where there are none, or the server does not let it in.
+    pub fn start(outputs: &str) -> Result<Self> {
+        let (client, _) = Client::new("listener", ClientOptions::NO_START_SERVER)?;
+        let port = client.register_port("in", AudioIn::default())?;
+        let name = port.name()?;
+        let loudest = Arc::new(AtomicU32::new(0));
+        let client = client.activate_async((), Hearing { port, loudest: Arc::clone(&loudest) })?;
+        let heard = client.as_client().ports(Some(outputs), None, PortFlags::IS_OUTPUT);
+        ensure!(!heard.is_empty(), "no client has an output like {outputs}");
+        for output in heard {
+            client.as_client().connect_ports_by_name(&output, &name)?;
+        }
+        Ok(Self { _client: client, loudest })
+    }
+
+    /// The highest sample so far, without its sign.
+    #[must_use]
+    pub fn loudest(&self) -> f32 {
+        f32::from_bits(self.loudest.load(Ordering::Relaxed))
     }
 }
 

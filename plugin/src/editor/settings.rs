@@ -51,7 +51,8 @@ pub fn show(ui: &mut Ui, instance: &Instance, snapshot: &Snapshot, setter: &Para
     });
 }
 
-fn heading(ui: &mut Ui, text: &str) {
+/// Above a part of the page.
+pub fn heading(ui: &mut Ui, text: &str) {
     ui.add_space(6.0);
     ui.label(RichText::new(text).color(theme::of(ui).dim));
 }

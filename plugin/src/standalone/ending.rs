@@ -1,6 +1,7 @@
 //! How the program without a host ends, and starts again with other devices.
 
 use std::process::{Command, ExitCode};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Standalone;
@@ -18,12 +19,11 @@ pub fn is_started_again() -> bool {
 }
 
 impl Standalone {
-    /// The window is closed: the process ends soon, whatever the audio system does.
+    /// The window is closed: the process ends soon, whatever the audio system does. Well or not, nobody learns it then.
     pub fn end_soon(&'static self) {
         let end = || {
             std::thread::sleep(PATIENCE);
-            let _ = self.ended(true);
-            std::process::exit(0);
+            std::process::exit(i32::from(self.start_again().is_err()));
         };
         // Without the thread, it ends when the audio system lets it.
         let _ = std::thread::Builder::new().name("tocco-end".into()).spawn(end);
@@ -32,13 +32,16 @@ impl Standalone {
     /// The last act of `main`: starts again where that was asked for.
     #[must_use]
     pub fn ended(&self, went_well: bool) -> ExitCode {
-        if self.wants_restart()
-            && let Err(error) = again()
-        {
-            eprintln!("Tocco can't start again: {error}");
-            return ExitCode::FAILURE;
+        let started = self.start_again();
+        if went_well && started.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+
+    /// Where that was asked for, once.
+    fn start_again(&self) -> std::io::Result<()> {
+        if !self.wants_restart.swap(false, Ordering::Relaxed) {
+            return Ok(());
         }
-        if went_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        again().inspect_err(|error| eprintln!("Tocco can't start again: {error}"))
     }
 }
 
