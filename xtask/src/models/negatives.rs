@@ -1,5 +1,5 @@
-//! Sound in which none of the classes is played: speech by espeak-ng, noise by ffmpeg, instruments that no model
-//! learnt by fluidsynth. What the models learn from and what they are measured with have no voice in common.
+//! Sound in which none of the classes is played: speech by espeak-ng, noise, handling and rooms by ffmpeg, instruments that
+//! no model learnt by fluidsynth. What the models learn from and what they are measured with have no voice in common.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,6 +8,8 @@ use anyhow::{Context, Result};
 
 use crate::cargo::checked;
 
+/// The folders of what is measured with.
+pub const KINDS: [&str; 6] = ["speech", "noise", "handling", "room", "silence", "unknown"];
 /// What people say around a stage.
 const SENTENCES: [&str; 6] = [
     "Could you turn the monitor down a little, please?",
@@ -24,6 +26,19 @@ const LEARNT: ([&str; 8], [&str; 4]) =
 const HELD_OUT: ([&str; 5], [&str; 3]) = (["en-gb-scotland", "nl", "sv", "cs", "hu"], ["m5", "f3", "m7"]);
 /// Colours of noise, as ffmpeg calls them.
 const COLOURS: [&str; 5] = ["white", "pink", "brown", "blue", "violet"];
+/// What a microphone and an instrument that is picked up sound like: knocks on wood twice a second and ever so slightly
+/// apart, a sleeve that rubs, a cable that crackles, steps. As ffmpeg's expressions of the time, and its filters.
+const HANDLING: [(&str, &str, &str); 4] = [
+    ("knocks", "(random(0)*2-1)*exp(-45*mod(t+0.07*sin(t),0.53))*(0.15+0.5*abs(sin(1.7*t)))", "lowpass=f=900"),
+    ("rubbing", "(random(0)*2-1)*0.25*pow(abs(sin(2.3*t)),3)*gt(sin(0.61*t),-0.2)", "bandpass=f=1400:width_type=o:w=2"),
+    ("crackle", "gt(random(0),0.9993)*(random(1)*2-1)", "highpass=f=300"),
+    ("steps", "(random(0)*2-1)*exp(-18*mod(t+0.05*sin(3*t),0.61))*0.9", "lowpass=f=160"),
+];
+/// Rooms in which nobody plays: ventilation and the street, a hall's fans and its lights, both above the default gate.
+const ROOMS: [(&str, &str, &str); 2] = [
+    ("street", "(random(0)*2-1)*0.3*(0.6+0.4*sin(0.21*t)*sin(0.057*t))", "lowpass=f=250,lowpass=f=250"),
+    ("hall", "(random(0)*2-1)*0.05+0.004*sin(2*PI*100*t)+0.003*sin(2*PI*120*t)", "lowpass=f=700"),
+];
 /// Seconds of each noise.
 const NOISE_S: usize = 72;
 /// Instruments of General MIDI that stand in no training data, by their programs from 0.
@@ -43,9 +58,15 @@ pub fn train(folder: &Path) -> Result<()> {
 
 /// Half an hour of everything: a folder of each kind.
 pub fn held_out(folder: &Path) -> Result<()> {
-    let [speech, noise, silence, unknown] = ["speech", "noise", "silence", "unknown"].map(|kind| folder.join(kind));
-    for kind in [&speech, &noise, &silence, &unknown] {
+    let [speech, noise, handling, room, silence, unknown] = KINDS.map(|kind| folder.join(kind));
+    for kind in [&speech, &noise, &handling, &room, &silence, &unknown] {
         std::fs::create_dir_all(kind).with_context(|| kind.display().to_string())?;
+    }
+    for (kind, sounds) in [(&handling, &HANDLING[..]), (&room, &ROOMS[..])] {
+        for (name, expression, filters) in sounds {
+            let source = format!("aevalsrc='{expression}':d={NOISE_S}:s=44100,{filters}");
+            synthesise(&kind.join(format!("{name}.wav")), &source)?;
+        }
     }
     let text = [SENTENCES; 2].concat().join(" ");
     let voices = HELD_OUT.0.iter().flat_map(|language| HELD_OUT.1.iter().map(move |voice| (language, voice)));
