@@ -154,14 +154,20 @@ fn the_standalone_starts_again_with_the_input_that_is_chosen_on_its_panel(folder
     program.envs(display.environment()).env("HOME", &home).stdout(Stdio::null()).stderr(Stdio::null());
     let mut window = Child::start(&mut program).unwrap();
     assert!(receiver.wait(LONGEST, |_| !receiver.messages("/status").is_empty()), "the recognizer does not run");
-    for (x, y) in CLICKS {
-        std::thread::sleep(Duration::from_secs(2));
-        display.click(x, y).unwrap();
-    }
     let inputs = || player.listeners().unwrap();
-    let start = Instant::now();
-    while inputs().len() < 2 && start.elapsed() < LONGEST {
-        std::thread::sleep(Duration::from_millis(100));
+    // On a busy machine a click may come before what it is meant for is drawn: then once more, from the first.
+    for _ in 0..3 {
+        for (x, y) in CLICKS {
+            std::thread::sleep(Duration::from_secs(2));
+            display.click(x, y).unwrap();
+        }
+        let start = Instant::now();
+        while inputs().len() < 2 && start.elapsed() < LONGEST {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        if inputs().len() == 2 {
+            break;
+        }
     }
     assert_eq!(inputs().len(), 2, "both channels hear the port that was chosen: {:?}", inputs());
     let listener = Listener::start("^tocco:output.*").unwrap();
