@@ -22,6 +22,7 @@ use nice_plug::midi::{Channel as MidiChannel, Key, VoiceID};
 use nice_plug::prelude::*;
 use ringbuf::HeapCons;
 use ringbuf::traits::Consumer;
+use tocco_models::stream::{SoundInput, sound};
 
 use crate::inference::{Ends, sound_room};
 use crate::instance::Instance;
@@ -31,7 +32,6 @@ use crate::params::Channel;
 use crate::pool;
 use crate::service;
 use crate::standalone::{self, Standalone};
-use tocco_models::stream::{SoundInput, sound};
 
 /// An activation, as the audio thread sees it.
 pub struct Audio {

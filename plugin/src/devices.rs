@@ -61,40 +61,32 @@ fn of_cpal(system: &str) -> Result<Listing, String> {
     let inputs = host.input_devices().map_err(|error| error.to_string())?;
     let outputs = host.output_devices().map_err(|error| error.to_string())?;
     Ok(Listing {
-        inputs: one_of_each_name(inputs.filter_map(|device| about(&device, formats_in))),
-        outputs: one_of_each_name(outputs.filter_map(|device| about(&device, formats_out))),
-        usual_output: host.default_output_device().and_then(|device| about(&device, formats_out)),
+        inputs: one_of_each_name(inputs.filter_map(|device| to_hear(&device))),
+        outputs: one_of_each_name(outputs.filter_map(|device| to_play(&device))),
+        usual_output: host.default_output_device().and_then(|device| to_play(&device)),
         midi: midi_outputs(),
         fixed: None,
     })
 }
 
 /// A device that can do something.
-fn about(device: &cpal::Device, formats: fn(&cpal::Device) -> Vec<Format>) -> Option<Device> {
-    if device.id().is_ok_and(|id| id.id() == ALSA_ZEROS) {
+fn about(device: &cpal::Device, formats: Vec<Format>) -> Option<Device> {
+    if formats.is_empty() || device.id().is_ok_and(|id| id.id() == ALSA_ZEROS) {
         return None;
     }
-    let formats = formats(device);
-    let name = device.description().ok()?.name().to_owned();
-    (!formats.is_empty()).then_some(Device { name, formats })
+    Some(Device { name: device.description().ok()?.name().to_owned(), formats })
 }
 
-fn formats_in(device: &cpal::Device) -> Vec<Format> {
-    device
-        .supported_input_configs()
-        .map(|ranges| ranges.filter_map(|range| format(&range)).collect())
-        .unwrap_or_default()
+fn to_hear(device: &cpal::Device) -> Option<Device> {
+    about(device, device.supported_input_configs().into_iter().flatten().filter_map(format).collect())
 }
 
-fn formats_out(device: &cpal::Device) -> Vec<Format> {
-    device
-        .supported_output_configs()
-        .map(|ranges| ranges.filter_map(|range| format(&range)).collect())
-        .unwrap_or_default()
+fn to_play(device: &cpal::Device) -> Option<Device> {
+    about(device, device.supported_output_configs().into_iter().flatten().filter_map(format).collect())
 }
 
 /// Where a device does not tell its buffers, the framework does not take it.
-fn format(range: &SupportedStreamConfigRange) -> Option<Format> {
+fn format(range: SupportedStreamConfigRange) -> Option<Format> {
     let &SupportedBufferSize::Range { min, max } = range.buffer_size() else { return None };
     let rates = (range.min_sample_rate(), range.max_sample_rate());
     Some(Format { channels: range.channels(), rates, buffers: (min, max) })

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nice_plug::context::gui::GuiContext;
 use nice_plug::editor::dpi::{LogicalSize, NativeSize, Size};
@@ -36,9 +36,6 @@ mod theme;
 
 /// How often the panel is drawn.
 const FRAME: Duration = Duration::from_millis(16);
-
-/// How often the program without a host looks whether there are settings to keep.
-const KEEPING: Duration = Duration::from_secs(2);
 
 /// Where the bars leave so much room, the page of the classes shows the last seconds too.
 const LEAST_SCOPE: f32 = 80.0;
@@ -138,12 +135,8 @@ pub struct Panel {
     lit: Light,
     /// What went out lately.
     traffic: status::Traffic,
-    /// Without a host: settings on their way into the file, and since when.
-    keeping: errand::Errand<()>,
-    kept: Instant,
-    /// Without a host: blocks of sound when it was last looked, and whether there were new ones.
-    blocks: u64,
-    stands_still: bool,
+    /// What is seen to without a host.
+    watch: sound::Watch,
 }
 
 impl Panel {
@@ -162,10 +155,7 @@ impl Panel {
             snapshot: None,
             lit: Light::Dark,
             traffic: status::Traffic::default(),
-            keeping: errand::Errand::default(),
-            kept: Instant::now(),
-            blocks: 0,
-            stands_still: false,
+            watch: sound::Watch::default(),
         }
     }
 
@@ -202,7 +192,7 @@ impl NiceEguiApp for Panel {
         let instance = Arc::clone(&self.instance);
         let page_before = self.page;
         self.tell_host(ui, &setter);
-        self.keep();
+        self.watch.look(ui.ctx(), &instance);
         self.scope.listen(ui.ctx(), &instance);
         let lit = snapshot.settings.editor.light;
         if lit != self.lit {
@@ -303,24 +293,6 @@ impl Panel {
         }
     }
 
-    /// Without a host, settings are kept by us: some seconds after a change, and when the window closes. Written by a
-    /// thread of its own, in its own time.
-    fn keep(&mut self) {
-        let Some(standalone) = standalone::current() else { return };
-        if self.keeping.take().is_some() || self.keeping.is_busy() || self.kept.elapsed() < KEEPING {
-            return;
-        }
-        self.kept = Instant::now();
-        let blocks = standalone.blocks();
-        self.stands_still = blocks == self.blocks;
-        self.blocks = blocks;
-        let params = Arc::clone(&self.instance.params);
-        self.keeping.start("tocco-keep", move || {
-            standalone.keep(&params);
-            Ok(())
-        });
-    }
-
     fn pages(&mut self, ui: &mut egui::Ui, snapshot: &Snapshot) {
         ui.add_space(8.0);
         ui.horizontal(|ui| {
@@ -334,9 +306,7 @@ impl Panel {
             for (page, name) in pages {
                 ui.selectable_value(&mut self.page, page, egui::RichText::new(name).size(15.0));
             }
-            let still = "The sound stands still: choose devices on the page «Settings».";
-            let still = self.stands_still.then_some(still);
-            if let Some(next) = still.or_else(|| now::next_step(&self.instance, snapshot)) {
+            if let Some(next) = self.watch.trouble().or_else(|| now::next_step(&self.instance, snapshot)) {
                 ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
                     ui.add(egui::Label::new(egui::RichText::new(next).color(theme::of(ui).threshold)).truncate());
                 });

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use ringbuf::traits::{Observer, Split};
 use ringbuf::{HeapCons, HeapRb};
+use tocco_models::stream::{Piece, SoundOutput};
 use tocco_models::{Card, ClassSet, Policy, Recognizer, Task};
 
 use crate::latency::Terms;
@@ -18,7 +19,6 @@ use crate::mode::{Mode, Placed};
 use crate::pool::Share;
 use crate::published::Published;
 use crate::take::{Take, take};
-use tocco_models::stream::{Piece, SoundOutput};
 
 mod outlet;
 

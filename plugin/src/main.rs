@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use nice_plug::prelude::*;
 use tocco_plugin::Tocco;
-use tocco_plugin::standalone::{self, Choice, Standalone};
+use tocco_plugin::standalone::{self, Choice, JACK, Standalone};
 
 /// How often devices are asked for that this program itself had until a moment ago, and the time between.
 const TRIALS: u32 = 10;
@@ -40,28 +40,29 @@ fn with_chosen_devices(standalone: &Standalone) -> bool {
         std::thread::sleep(BETWEEN);
     }
     // Ports of MIDI come and go, and change their names.
-    let without_midi = Choice { midi: None, ..choice.clone() };
     if let Some(midi) = &choice.midi {
-        standalone.tell(format!("MIDI goes nowhere: the port «{midi}» can't be had."));
-        if run_with(standalone, &without_midi) {
+        let sentence = format!("MIDI goes nowhere: there is no port «{midi}». Choose another on the page «Settings».");
+        standalone.tell(sentence);
+        if run_with(standalone, &Choice { midi: None, ..choice.clone() }) {
             return true;
         }
     }
-    standalone.tell(format!("There is no sound. Refused: {}. Choose on the page «Settings».", told(&choice)));
+    standalone.tell(format!("There is no sound: {}. Choose others on the page «Settings».", refused(&choice)));
     standalone.runs_with(None);
     run(vec!["--backend=dummy".into()])
 }
 
 fn run_with(standalone: &Standalone, choice: &Choice) -> bool {
     standalone.runs_with(Some(choice.clone()));
-    let listing = (standalone.list)(&choice.system).ok();
-    // The framework only logs that a port is gone.
-    if let (Some(listing), Some(input)) = (&listing, &choice.input)
-        && !listing.inputs.iter().any(|device| device.name == *input)
+    // Other systems refuse by themselves what they do not have, and are slow to list it.
+    let jack = (choice.system == JACK).then(|| (standalone.list)(JACK).ok()).flatten();
+    if let (Some(jack), Some(input)) = (&jack, &choice.input)
+        && !jack.inputs.iter().any(|port| port.name == *input)
     {
-        standalone.tell(format!("Nothing is heard: {} has no input «{input}» now.", choice.system));
+        let what = "Start what has it, then Tocco again, or choose another on the page «Settings».";
+        standalone.tell(format!("Nothing is heard: JACK has no port «{input}» now. {what}"));
     }
-    run(choice.arguments(listing.and_then(|listing| listing.fixed)))
+    run(choice.arguments(jack.and_then(|jack| jack.fixed)))
 }
 
 fn run(arguments: Vec<String>) -> bool {
@@ -70,14 +71,9 @@ fn run(arguments: Vec<String>) -> bool {
 }
 
 /// All of a choice that a system may refuse.
-fn told(choice: &Choice) -> String {
-    let usual = || "as usual".to_owned();
-    format!(
-        "{}, input {}, output {}, {} samples at {} Hz",
-        choice.system,
-        choice.input.clone().unwrap_or_else(|| "none".into()),
-        choice.output.clone().unwrap_or_else(usual),
-        choice.buffer,
-        choice.rate
-    )
+fn refused(choice: &Choice) -> String {
+    let Choice { system, input, output, rate, buffer, .. } = choice;
+    let input = input.as_deref().unwrap_or("none");
+    let output = output.as_deref().unwrap_or("the usual one");
+    format!("{system} refuses this input ({input}), output ({output}), buffer ({buffer} samples) or rate ({rate} Hz)")
 }

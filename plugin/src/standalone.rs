@@ -6,6 +6,7 @@
 mod choice;
 mod ending;
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
@@ -101,9 +102,10 @@ impl Standalone {
         kept.filter(|choice| self.systems.contains(&choice.system.as_str())).unwrap_or_else(|| {
             // Asked once: a system may take its time to answer.
             let guess = self.guess.get_or_init(|| {
-                let runs = |system: &&&str| (self.list)(system).is_ok();
-                let system = self.systems.iter().find(runs).or(self.systems.last()).copied().unwrap_or_default();
-                Choice { system: system.to_owned(), ..Choice::default() }
+                // The last is taken whether it runs or not: there is no other.
+                let (last, better) = self.systems.split_last().unwrap_or((&"", &[]));
+                let system = better.iter().find(|system| (self.list)(system).is_ok()).unwrap_or(last);
+                Choice { system: (*system).to_owned(), ..Choice::default() }
             });
             guess.clone()
         })
@@ -197,10 +199,10 @@ impl Standalone {
 /// written.
 fn read(file: &Path) -> Result<Kept, (String, bool)> {
     let unreadable = |error| (format!("{}: it can't be read ({error}): nothing is kept.", file.display()), false);
-    if !file.try_exists().map_err(unreadable)? {
-        return Ok(Kept::default());
-    }
-    let bytes = std::fs::read(file).map_err(unreadable)?;
+    let bytes = match std::fs::read(file) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Kept::default()),
+        read => read.map_err(unreadable)?,
+    };
     let kept = serde_json::from_slice(&bytes).map_err(|error| error.to_string());
     let known = kept.and_then(|kept: Kept| match kept.version {
         ..=VERSION => Ok(kept),

@@ -1,15 +1,23 @@
 //! The part of the settings that only the program without a host has: where sound comes from and goes to.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use egui::{Button, ComboBox, Grid, RichText, Ui, ViewportCommand};
+use egui::{Button, ComboBox, Context, Grid, RichText, Ui, ViewportCommand};
 
 use super::errand::Errand;
 use super::{settings, theme};
+use crate::instance::Instance;
 use crate::standalone::{self, Choice, Device, JACK, Listing, Standalone};
 
 /// From the wish to start anew until the window closes: a few blocks, in which what sounds ends.
 const FAREWELL: Duration = Duration::from_millis(300);
+/// How often it is looked whether there are settings to keep, and whether sound comes.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
+/// Says that no input is taken.
+const NONE: &str = "none";
+/// Of the lists of devices, in points.
+const WIDTH: f32 = 320.0;
 
 /// What is being chosen.
 #[derive(Default)]
@@ -20,7 +28,50 @@ pub struct Entry {
     /// The system that was asked for its devices.
     listed: Option<String>,
     answer: Errand<Listing>,
+}
+
+/// What the panel of the program without a host sees to, whichever page is open. In a host it does nothing.
+pub struct Watch {
+    looked: Instant,
+    keeping: Errand<()>,
+    /// Blocks of sound at the last look.
+    blocks: u64,
+    stands_still: bool,
+    /// When a new start was asked for.
     leaving: Option<Instant>,
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self { looked: Instant::now(), keeping: Errand::default(), blocks: 0, stands_still: false, leaving: None }
+    }
+}
+
+impl Watch {
+    /// Keeps what was changed, looks whether sound comes, and closes the window for a new start.
+    pub fn look(&mut self, context: &Context, instance: &Instance) {
+        let Some(standalone) = standalone::current() else { return };
+        if standalone.wants_restart() && self.leaving.get_or_insert_with(Instant::now).elapsed() > FAREWELL {
+            context.send_viewport_cmd(ViewportCommand::Close);
+        }
+        if self.keeping.take().is_some() || self.keeping.is_busy() || self.looked.elapsed() < BETWEEN_LOOKS {
+            return;
+        }
+        self.looked = Instant::now();
+        let blocks = standalone.blocks();
+        self.stands_still = blocks == self.blocks;
+        self.blocks = blocks;
+        let params = Arc::clone(&instance.params);
+        self.keeping.start("tocco-keep", move || {
+            standalone.keep(&params);
+            Ok(())
+        });
+    }
+
+    /// What is wrong with the sound.
+    pub fn trouble(&self) -> Option<&'static str> {
+        self.stands_still.then_some("The sound stands still: choose devices on the page «Settings».")
+    }
 }
 
 impl Entry {
@@ -41,19 +92,15 @@ impl Entry {
         }
         ui.horizontal(|ui| {
             let running = standalone.running().map(|running| Choice { monitor: choice.monitor, ..running });
-            let is_new = running.as_ref() != Some(&choice) && self.leaving.is_none();
+            let is_new = running.as_ref() != Some(&choice) && !standalone.wants_restart();
             if ui.add_enabled(is_new, Button::new("Start with these")).clicked() {
                 standalone.choose(&choice);
                 standalone.ask_for_restart();
-                self.leaving = Some(Instant::now());
             }
             if ui.button("Look again").on_hover_text("Lists the devices anew.").clicked() {
                 self.listed = None;
             }
         });
-        if self.leaving.is_some_and(|since| since.elapsed() > FAREWELL) {
-            ui.ctx().send_viewport_cmd(ViewportCommand::Close);
-        }
         self.choice = Some(choice);
     }
 
@@ -132,11 +179,6 @@ impl Entry {
         }
     }
 }
-
-/// Says that no input is taken.
-const NONE: &str = "none";
-/// Of the lists of devices, in points.
-const WIDTH: f32 = 320.0;
 
 /// What is known of how late the sound is, before Tocco.
 fn delay(choice: &Choice, listing: &Listing) -> String {
