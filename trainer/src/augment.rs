@@ -16,6 +16,8 @@ mod file;
 mod filters;
 mod fourier;
 mod library;
+mod limits;
+mod made;
 mod mask;
 mod noise;
 mod note;
@@ -31,6 +33,7 @@ pub use cut::{Cut, CutWindow};
 pub use effects::Effects;
 pub use filters::Biquad;
 pub use library::Library;
+pub use made::{Course, Made};
 pub use room::air_absorption;
 pub use scene::{FrameTarget, Mixed, Scene, SceneConfig, SceneMaker};
 pub use stretch::{restore_formants, stretch};
@@ -61,8 +64,8 @@ fn sample_at(samples: &[f32], position: f64) -> f32 {
     b + 0.5 * t * (c - a + t * (2.0 * a - 5.0 * b + 4.0 * c - d + t * (3.0 * (b - c) + d - a)))
 }
 
-/// A recording, varied by everything in `config` but what needs other notes or log-mel frames. Its length changes
-/// where its pitch or time does. The library is loaded for the same rate; the same seed gives the same sound.
+/// A recording, varied by everything in `config` but what needs other notes or log-mel frames, or makes another class of
+/// it. Its length changes where its pitch or time does. The library is loaded for the same rate; the same seed gives the same sound.
 #[must_use]
 pub fn copy(samples: &[f32], rate: u32, config: &Config, library: &Library, seed: u64) -> Vec<f32> {
     let mut rng = StdRng::seed_from_u64(seed);

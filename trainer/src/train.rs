@@ -32,7 +32,7 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use tocco_models::{FrontendConfig, NONE, Task, write_beside};
 
-use crate::augment::{Config, Cut, Library, SceneConfig, Voices};
+use crate::augment::{Config, Cut, Library, Made, SceneConfig, Voices};
 use crate::commands::remark;
 use crate::manifest::Manifest;
 use crate::net::{Hearing, Net, OnSummary, Shape, SummaryShape};
@@ -107,6 +107,9 @@ pub struct Options {
     pub overlap: f32,
     /// Exponent on the number of recordings of a class when notes are drawn.
     pub balance: f32,
+    /// How often a recording of no class, or of `none`, is drawn against one of a class that has as many.
+    #[serde(default = "usual_none_share")]
+    pub none_share: f32,
     /// New frames a step of the exported network.
     pub frames_per_step: usize,
     /// What kind of network, and its shape.
@@ -134,6 +137,10 @@ pub struct Options {
 
 /// The rate that every shipped model works at, in Hz: the usual [`Options::sample_rate`].
 pub const SAMPLE_RATE: u32 = 24_000;
+
+fn usual_none_share() -> f32 {
+    0.5
+}
 
 fn usual_rate() -> u32 {
     SAMPLE_RATE
@@ -330,9 +337,11 @@ fn scene_config(options: &Options, classes: &[String]) -> Result<SceneConfig> {
         stay: options.stay,
         overlap: options.overlap,
         balance: options.balance,
+        none_share: options.none_share,
         none: classes.iter().position(|c| c == NONE),
         voices: options.voices,
         augmentation: options.augmentation.clone(),
+        made: Made::chosen(&options.augmentation, classes)?,
         library: Arc::new(Library::load(&options.augmentation, options.sample_rate)?),
         cut,
     })

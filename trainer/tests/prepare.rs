@@ -82,6 +82,42 @@ fn validation_comes_from_train_or_from_test() {
 }
 
 #[test]
+fn what_is_held_out_is_the_test_and_nothing_else_is() {
+    let root = tempfile::tempdir().unwrap();
+    for (room, hz) in [("hall", LOW_HZ), ("studio", HIGH_HZ)] {
+        classes(&root.path().join(room), &["high", "low"], hz);
+    }
+    let path = root.path().join("m.csv");
+    let dirs = [root.path().join("hall"), root.path().join("studio")];
+    let prepare = |expression: &str| {
+        tocco!(
+            "prepare",
+            dirs[0],
+            dirs[1],
+            "--group-by",
+            "regex:(?:hall|studio)/.*",
+            "--hold-out",
+            expression,
+            "--out",
+            path
+        )
+    };
+    prepare("^studio/").ok();
+    let rows = Manifest::read(&path).unwrap().rows;
+    assert_eq!(rows.len(), 24);
+    for row in &rows {
+        assert_eq!(row.split == Split::Test, row.group.starts_with("studio/"), "{}", row.group);
+    }
+    assert!(rows.iter().any(|row| row.split == Split::Val), "the rest is dealt out");
+    // A room in which some classes were never recorded can be held out too.
+    std::fs::remove_dir_all(dirs[1].join("high")).unwrap();
+    prepare("^studio/").ok();
+    Manifest::read(&path).unwrap().check_for_training().unwrap();
+    assert_says(&prepare("^cellar/").refusal(), &["--hold-out ^cellar/", "no group", "one of them is «"]);
+    assert_says(&prepare("h|s").refusal(), &["nothing is left for training"]);
+}
+
+#[test]
 fn a_class_of_one_split_is_named() {
     let root = tempfile::tempdir().unwrap();
     let data = root.path().join("data");

@@ -24,6 +24,8 @@ pub struct Clip {
     pub known: u128,
     /// Which instrument in which room: kinds with few recordings are drawn more often than their share.
     pub kind: String,
+    /// Whether it may hold many notes: such recordings are few beside single notes, and are drawn as a kind of their own.
+    pub is_phrase: bool,
     /// How often it is drawn, against 1 of most others.
     pub weight: f32,
     /// Level of each `LEVEL_HOP` samples relative to the loudest, in dB.
@@ -53,7 +55,8 @@ impl Clip {
         }
         let levels: Vec<f32> = rms.iter().map(|r| 20.0 * (r / loudest + 1e-9).log10()).collect();
         let onset = levels.iter().position(|&l| l > SOUNDS_DB).unwrap_or(0) * LEVEL_HOP;
-        Some(Self { samples, classes, known: known | classes, kind: kind.to_owned(), weight: 1.0, levels, onset, peak })
+        let (kind, known) = (kind.to_owned(), known | classes);
+        Some(Self { samples, classes, known, kind, is_phrase: false, weight: 1.0, levels, onset, peak })
     }
 
     /// The class of a recording in which exactly one sounds.

@@ -24,18 +24,18 @@ impl Draw {
             let of: Vec<usize> = (0..classes).filter(|class| clip.classes >> class & 1 == 1).collect();
             if of.is_empty() { vec![classes] } else { of }
         };
-        let mut kinds: BTreeMap<(usize, &str), f32> = BTreeMap::new();
+        let mut kinds: BTreeMap<(usize, &str, bool), f32> = BTreeMap::new();
         let mut whole = vec![0.0_f32; classes + 1];
         for clip in clips {
             for class in drawn_as(clip) {
-                *kinds.entry((class, &clip.kind)).or_default() += clip.weight;
+                *kinds.entry((class, &clip.kind, clip.is_phrase)).or_default() += clip.weight;
                 whole[class] += clip.weight;
             }
         }
         let mut by_class: Vec<Vec<(usize, f32)>> = vec![Vec::new(); classes + 1];
         for (i, clip) in clips.iter().enumerate() {
             for class in drawn_as(clip) {
-                let weight = clip.weight * kinds[&(class, clip.kind.as_str())].powf(-KIND_BALANCE);
+                let weight = clip.weight * kinds[&(class, clip.kind.as_str(), clip.is_phrase)].powf(-KIND_BALANCE);
                 let sum = by_class[class].last().map_or(0.0, |last| last.1);
                 by_class[class].push((i, sum + weight));
             }
@@ -45,7 +45,7 @@ impl Draw {
             .enumerate()
             .map(|(class, whole)| {
                 let weight = if *whole > 0.0 { whole.powf(config.balance) } else { 0.0 };
-                if Some(class) == config.none || class == classes { 0.5 * weight } else { weight }
+                if Some(class) == config.none || class == classes { config.none_share * weight } else { weight }
             })
             .collect();
         Self { by_class, share }

@@ -6,6 +6,7 @@ use rand::rngs::StdRng;
 
 use super::clip::Clip;
 use super::config::{Config, Keep, happens};
+use super::made::{Played, Progress};
 use super::{sample_at, stretch};
 use rand::Rng;
 
@@ -71,6 +72,8 @@ impl Variation {
 /// A recording as a scene plays it: itself, or a varied copy of a part of it.
 pub(super) struct Note<'c> {
     pub clip: &'c Clip,
+    /// The classes that it belongs to: bit `i` for class `i`.
+    pub classes: u128,
     pub samples: Cow<'c, [f32]>,
     /// First sample to play.
     pub from: f64,
@@ -80,6 +83,7 @@ pub(super) struct Note<'c> {
     origin: f64,
     /// Samples of the clip for each of `samples`.
     scale: f64,
+    progress: Progress,
 }
 
 impl<'c> Note<'c> {
@@ -89,7 +93,7 @@ impl<'c> Note<'c> {
         let start = from.min(clip.samples.len());
         if factor == 1.0 && !(formants && ratio != 1.0) {
             let samples = Cow::Borrowed(clip.samples.as_slice());
-            return Self { clip, samples, from: from as f64, speed: ratio, origin: 0.0, scale: 1.0 };
+            return Self { from: from as f64, speed: ratio, ..Self::plain(clip, samples) };
         }
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "lengths of notes")]
         let needed = (length as f64 * ratio / factor) as usize + 2;
@@ -98,18 +102,38 @@ impl<'c> Note<'c> {
         let origin = start as f64;
         if formants && ratio != 1.0 {
             let samples = Cow::Owned(variation.shifted(&longer, rate));
-            return Self { clip, samples, from: 0.0, speed: 1.0, origin, scale: ratio / factor };
+            return Self { origin, scale: ratio / factor, ..Self::plain(clip, samples) };
         }
-        Self { clip, samples: longer, from: 0.0, speed: ratio, origin, scale: 1.0 / factor }
+        Self { speed: ratio, origin, scale: 1.0 / factor, ..Self::plain(clip, longer) }
+    }
+
+    /// The same, played as another class. What goes through the recording faster needs more of it.
+    pub fn played_as(
+        played: Played,
+        clip: &'c Clip,
+        from: usize,
+        length: usize,
+        variation: &Variation,
+        rate: f32,
+    ) -> Self {
+        let Played { class, progress } = played;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "lengths of notes")]
+        let reach = progress.travelled(length) as usize + 1;
+        Self { classes: 1 << class, progress, ..Self::new(clip, from, reach, variation, rate) }
+    }
+
+    fn plain(clip: &'c Clip, samples: Cow<'c, [f32]>) -> Self {
+        let progress = Progress::default();
+        Self { clip, classes: clip.classes, samples, from: 0.0, speed: 1.0, origin: 0.0, scale: 1.0, progress }
     }
 
     /// Level of the recording at the `i`-th sample of the note, in dB relative to its loudest moment.
     pub fn level(&self, i: usize) -> f32 {
-        self.clip.level(self.origin + (self.from + i as f64 * self.speed) * self.scale)
+        self.clip.level(self.origin + (self.from + self.progress.travelled(i) * self.speed) * self.scale)
     }
 
     /// The `i`-th sample of the note, played `detune` times as fast.
     pub fn at(&self, i: usize, detune: f64) -> f32 {
-        sample_at(&self.samples, self.from + i as f64 * self.speed * detune)
+        sample_at(&self.samples, self.from + self.progress.travelled(i) * self.speed * detune)
     }
 }

@@ -12,6 +12,7 @@ use super::cut::{Cut, CutWindow};
 use super::draw::Draw;
 use super::effects::Effects;
 use super::library::Library;
+use super::made::Made;
 use super::note::{Note, Variation};
 use super::voices::{Choice, Registers, Voices, middle_hz};
 use super::{gain, mask};
@@ -89,12 +90,16 @@ pub struct SceneConfig {
     pub overlap: f32,
     /// Exponent on the number of clips of a class: 0 draws all classes equally often.
     pub balance: f32,
-    /// Index of the class `none`, drawn half as often.
+    /// How often `none`, or what is no class's, is drawn against a class with as many clips.
+    pub none_share: f32,
+    /// Index of the class `none`.
     pub none: Option<usize>,
     /// How many notes sound together, as tracks of their own.
     pub voices: Voices,
     /// What augmentation does.
     pub augmentation: Config,
+    /// The classes some of whose notes are made of another's.
+    pub made: Vec<Made>,
     /// The recordings that augmentation draws from, at `rate`.
     pub library: Arc<Library>,
     /// Where windows are cut from single recordings instead of scenes of several.
@@ -222,9 +227,13 @@ impl<'a> SceneMaker<'a> {
         let mut at = if rng.random_bool(0.7) { seconds(0.0, 0.4, rng) } else { 0 };
         let mut loudness = 0.0;
         while at + LEVEL_HOP < sound.len() {
-            let clip = self.draw_clip(class, part, rng);
+            let made = self.config.made.iter().find(|made| made.happens(class, rng));
+            let clip = match made {
+                Some(made) => self.draw_held(made.of, rng),
+                None => self.draw_clip(class, part, rng),
+            };
             let start = self.onset(at, sound.len(), rng);
-            let (note, length) = self.note(clip, sound.len() - start, rng);
+            let (note, length) = self.note(clip, made, sound.len() - start, rng);
             let placed = self.place(&note, start, length, loudness + part.gain_db, rng);
             placed.add_to(sound);
             if happens(augmentation.section.chance, rng) {
@@ -273,8 +282,22 @@ impl<'a> SceneMaker<'a> {
         &self.clips[clip]
     }
 
+    /// A clip of a class that holds one note, where there are some.
+    fn draw_held(&self, class: usize, rng: &mut StdRng) -> &'a Clip {
+        /// A class of phrases alone is taken as it is.
+        const ATTEMPTS: usize = 12;
+        let mut clip = self.draw.clip(class, rng);
+        for _ in 0..ATTEMPTS {
+            if !self.clips[clip].is_phrase {
+                break;
+            }
+            clip = self.draw.clip(class, rng);
+        }
+        &self.clips[clip]
+    }
+
     /// A varied note of a clip, and how long it sounds where `room` samples are left.
-    fn note<'c>(&self, clip: &'c Clip, room: usize, rng: &mut StdRng) -> (Note<'c>, usize) {
+    fn note<'c>(&self, clip: &'c Clip, made: Option<&Made>, room: usize, rng: &mut StdRng) -> (Note<'c>, usize) {
         let rate = f64::from(self.config.rate);
         let variation = Variation::draw(&self.config.augmentation, rng);
         // Mostly from the attack, which says most; sometimes from the middle of a long note.
@@ -289,7 +312,12 @@ impl<'a> SceneMaker<'a> {
         let held = if happens(release.chance, rng) { rate * f64::from(release.after_s.draw_ratio(rng)) } else { left };
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "lengths of notes")]
         let length = (left.min(held) as usize).clamp(1, room);
-        (Note::new(clip, from, length, &variation, self.config.rate as f32), length)
+        let rate = self.config.rate as f32;
+        let note = match made.and_then(|made| made.play(length, rate, rng)) {
+            Some(played) => Note::played_as(played, clip, from, length, &variation, rate),
+            None => Note::new(clip, from, length, &variation, rate),
+        };
+        (note, length)
     }
 
     fn place<'n>(&self, note: &'n Note<'n>, at: usize, length: usize, loudness: f32, rng: &mut StdRng) -> Placed<'n> {
@@ -387,7 +415,7 @@ impl Placed<'_> {
             let Some(i) = centre.checked_sub(self.at).filter(|i| *i < self.length) else { continue };
             let level = self.note.level(i) + 20.0 * self.shape(i).max(1e-6).log10();
             if level > SOUNDS_DB {
-                state.classes |= self.note.clip.classes;
+                state.classes |= self.note.classes;
                 state.known &= self.note.clip.known;
             } else if level > OVER_DB {
                 state.known &= self.note.clip.known;

@@ -2,6 +2,7 @@
 
 mod cuts;
 mod effects;
+mod made;
 mod notes;
 mod scenes;
 

@@ -53,8 +53,11 @@ pub fn run(args: Args) -> Result<()> {
     if let Some(path) = &args.config {
         config = Config::read(path, &config)?;
     }
-    if config.mixup.chance > 0.0 || config.time_mask.chance > 0.0 {
-        super::remark("mixup and masks belong to training: they are left out of the files (see «tocco mix»)");
+    let of_training = [&config.mixup.chance, &config.time_mask.chance, &config.glide.chance, &config.slur.chance];
+    if of_training.iter().any(|chance| **chance > 0.0) {
+        super::remark(
+            "mixup, masks, glides and slurs belong to training: they are left out of the files (see «tocco mix»)",
+        );
     }
     let manifest = Manifest::read(&args.manifest)?;
     manifest.remarks().into_iter().for_each(super::remark);

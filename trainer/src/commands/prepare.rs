@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
+use regex::Regex;
 
 use crate::audio;
 use crate::collect::{self, Attribute, Candidate, Found, GroupBy, LabelFrom};
@@ -66,6 +67,10 @@ pub struct Args {
     /// The fold that is the test, from 0 to K - 1.
     #[arg(long, value_name = "I", requires = "folds")]
     fold: Option<usize>,
+    /// Make a player, a room or an instrument the test, whole, and deal out the rest: an expression for the groups, which
+    /// the manifest shows (^double-bass/).
+    #[arg(long, value_name = "EXPRESSION", conflicts_with_all = ["test_ratio", "folds", "val_from"])]
+    hold_out: Option<Regex>,
     /// Decides how groups are dealt out; the same seed gives the same manifest.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -191,7 +196,7 @@ impl Args {
             ensure!((0.0..1.0).contains(&ratio), "{name} is {ratio}: it must lie between 0 and 1");
         }
         ensure!(
-            self.folds.is_some() || self.val_ratio + self.test_ratio < 1.0,
+            self.folds.is_some() || self.hold_out.is_some() || self.val_ratio + self.test_ratio < 1.0,
             "--val-ratio and --test-ratio together are {}: nothing is left for training",
             self.val_ratio + self.test_ratio
         );

@@ -147,6 +147,9 @@ struct SceneArgs {
     /// 0 draws all classes equally often, 1 as often as they occur [default: 0.2, for instruments 0.1]
     #[arg(long)]
     balance: Option<f32>,
+    /// How often `none`, or a recording of no class, is drawn against a class that has as many recordings
+    #[arg(long, default_value_t = 0.5)]
+    none_share: f32,
     /// How many notes sound together in a scene, each number equally often [default: 1, with --overlap now and then 2]
     #[arg(long, value_name = "FROM..TO")]
     polyphony: Option<Polyphony>,
@@ -343,6 +346,7 @@ fn options(args: &Args, matches: &ArgMatches, tables: Option<&TomlFile>) -> Resu
         stay: scenes.stay.unwrap_or(usual.stay),
         overlap: scenes.overlap.unwrap_or(usual.overlap),
         balance: scenes.balance.unwrap_or(usual.balance),
+        none_share: scenes.none_share,
         frames_per_step: args.frames_per_step.unwrap_or(usual.frames_per_step),
         shape,
         own_heads: args.own_heads || usual.own_heads,

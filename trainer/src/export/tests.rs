@@ -41,6 +41,7 @@ fn settings(frames_per_step: usize, shape: Shape, task: Task) -> Settings {
             stay: 0.5,
             overlap: 0.0,
             balance: 0.0,
+            none_share: 0.5,
             frames_per_step,
             shape,
             own_heads: false,

@@ -69,6 +69,9 @@ impl Corpus {
         classes.iter().for_each(|class| sum.add_bytes(class.as_bytes()));
         for clip in self.train.iter().chain(&self.val) {
             sum.add_bytes(clip.kind.as_bytes());
+            if clip.is_phrase {
+                sum.add_bytes(b"phrase");
+            }
             for word in [clip.classes, clip.known] {
                 sum.add_bytes(&word.to_le_bytes());
             }
@@ -112,7 +115,7 @@ fn clip(row: &Row, classes: &[String], options: &Options) -> Result<Clip> {
     let most = (LONGEST_S * rate) as usize;
     let samples = resample_all(&sound.samples[..sound.samples.len().min(most)], rate, f64::from(options.sample_rate))?;
     // Groups are named collection/instrument/pitch or the like: all but the last part says which instrument it is.
-    let kind = row.group.rsplit_once('/').map_or("", |(kind, _)| kind);
+    let (kind, own) = row.group.rsplit_once('/').unwrap_or(("", &row.group));
     let known = (0..classes.len()).filter(|c| row.sounds(&classes[*c]).is_some()).fold(0, |set, c| set | 1 << c);
     let Some(mut clip) = Clip::new(samples, sounding, known, kind) else { bail!("{at}: the recording is silent") };
     if let Some(cut) = options.segments.filter(|cut| !cut.hears(&clip, options.sample_rate)) {
@@ -122,5 +125,6 @@ fn clip(row: &Row, classes: &[String], options: &Options) -> Result<Clip> {
         );
     }
     clip.weight = row.weight;
+    clip.is_phrase = own.starts_with("file:");
     Ok(clip)
 }

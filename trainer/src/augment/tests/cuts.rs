@@ -113,3 +113,22 @@ fn a_recording_is_drawn_as_often_as_its_weight_says() {
     let of_first = f64::from(counts[0] + counts[1]) / 8000.0;
     assert!((of_first - 0.5).abs() < 0.05, "--balance 0 still draws all classes alike: {counts:?}");
 }
+
+/// Nine notes and a phrase: the square roots of 9 and 1 share the draws, instead of 9 and 1. And `none` as often as told.
+#[test]
+fn phrases_are_drawn_as_a_kind_of_their_own_and_none_by_its_share() {
+    let mut clips: Vec<Clip> = (0..10).map(|_| Clip::single(sine(440.0, 4800), 0, "flute").unwrap()).collect();
+    clips[9].is_phrase = true;
+    clips.push(Clip::single(sine(440.0, 4800), 1, "").unwrap());
+    let config = SceneConfig { none: Some(1), none_share: 0.25, cut: None, ..config(Padding::Full, Config::off()) };
+    let (draw, mut rng) = (Draw::new(&config, &clips, 2), StdRng::seed_from_u64(rand::rng().random()));
+    let (mut phrases, mut none) = (0, 0);
+    for _ in 0..8000 {
+        match draw.class(&mut rng) {
+            0 => phrases += usize::from(draw.clip(0, &mut rng) == 9),
+            _ => none += 1,
+        }
+    }
+    let (phrases, none) = (phrases as f64 / (8000 - none) as f64, f64::from(none) / 8000.0);
+    assert!((phrases - 0.25).abs() < 0.03 && (none - 0.2).abs() < 0.03, "{phrases} phrases, {none} of none");
+}

@@ -28,9 +28,11 @@ pub(super) fn config(augmentation: Config) -> SceneConfig {
         stay: 0.5,
         overlap: 0.0,
         balance: 0.0,
+        none_share: 0.5,
         none: None,
         voices: Voices::default(),
         augmentation,
+        made: Vec::new(),
         library: Arc::default(),
         cut: None,
     }

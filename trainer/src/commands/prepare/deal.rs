@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail, ensure};
+use regex::Regex;
 
 use super::{Args, SplitFrom};
 use crate::commands::remark;
@@ -27,15 +28,16 @@ pub(super) fn deal_out(rows: &mut [Row], presets: &[Option<Split>], args: &Args)
             args.val_from.is_none(),
             "--val-from is for splits that folders or datasets name: here --val-ratio alone decides"
         );
-        return match (args.folds, args.fold) {
-            (Some(folds), Some(fold)) => deal_folds(rows, folds, fold, args),
+        return match (args.folds, args.fold, &args.hold_out) {
+            (Some(folds), Some(fold), _) => deal_folds(rows, folds, fold, args),
+            (_, _, Some(held_out)) => hold_out(rows, held_out, args),
             _ => deal_ratios(rows, args),
         };
     }
     ensure!(preset == rows.len(), "some folders name the splits and some do not: prepare them one by one");
     ensure!(
-        args.folds.is_none(),
-        "{named} (train, val, test): --folds can't change them; --split dealt takes no notice of them"
+        args.folds.is_none() && args.hold_out.is_none(),
+        "{named} (train, val, test): --folds and --hold-out can't change them; --split dealt takes no notice of them"
     );
     for (row, preset) in rows.iter_mut().zip(presets) {
         row.split = preset.unwrap_or(row.split);
@@ -99,6 +101,19 @@ fn deal_folds(rows: &mut [Row], folds: usize, fold: usize, args: &Args) -> Resul
     for row in rows.iter_mut() {
         row.split = Split::Test;
     }
+    for (r, part) in rest.into_iter().zip(parts) {
+        rows[r].split = [Split::Train, Split::Val][part];
+    }
+    Ok(())
+}
+
+fn hold_out(rows: &mut [Row], held_out: &Regex, args: &Args) -> Result<()> {
+    let (test, rest): (Vec<usize>, Vec<usize>) = (0..rows.len()).partition(|r| held_out.is_match(&rows[*r].group));
+    let example = rows.first().map_or("", |row| row.group.as_str());
+    ensure!(!test.is_empty(), "--hold-out {held_out}: no group of recordings matches; one of them is «{example}»");
+    ensure!(!rest.is_empty(), "--hold-out {held_out}: every group of recordings matches: nothing is left for training");
+    let parts = assign(rows, &rest, &[1.0 - args.val_ratio, args.val_ratio], args.seed, "splits")?;
+    test.into_iter().for_each(|r| rows[r].split = Split::Test);
     for (r, part) in rest.into_iter().zip(parts) {
         rows[r].split = [Split::Train, Split::Val][part];
     }

@@ -32,6 +32,7 @@ pub(super) fn check(options: &Options, checkpoint_s: f64) -> Result<()> {
         ("--room", options.augmentation.room.chance, 0.0, 1.0),
         ("--label-smoothing", options.label_smoothing, 0.0, 0.5),
         ("--balance", options.balance, 0.0, 1.0),
+        ("--none-share", options.none_share, 0.0, 100.0),
         ("--scene-s", options.scene_s, 0.5, 20.0),
         ("--semitones", options.augmentation.pitch_shift.semitones.1, 0.0, 12.0),
         ("--tone-db", options.augmentation.tone_colour.db, 0.0, 40.0),
@@ -89,6 +90,10 @@ fn check_shape(options: &Options) -> Result<()> {
         options.segments.is_none() || options.augmentation.mixup.chance == 0.0,
         "mixup.chance is {}: it mixes scenes, and windows are cut from single recordings; set it to 0",
         options.augmentation.mixup.chance
+    );
+    ensure!(
+        options.segments.is_none() || options.augmentation.glide.chance + options.augmentation.slur.chance == 0.0,
+        "glide.chance and slur.chance make notes for scenes, and windows are cut from single recordings; set them to 0"
     );
     match &options.shape {
         Shape::StreamTcn(shape) => {
