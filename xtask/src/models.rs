@@ -4,7 +4,9 @@
 //! cut off goes on, so that the command can be started again whenever it ended too early.
 
 mod figures;
+mod held_out;
 mod negatives;
+mod noises;
 
 use std::path::{Path, PathBuf};
 
@@ -13,21 +15,43 @@ use anyhow::{Context, Result, ensure};
 use crate::cargo::{Workspace, checked};
 use crate::setup;
 
-/// One shipped model.
+/// One model: a shipped one, or one that was kept from some recordings to see how it hears them.
 struct Recipe {
     /// Name of its files.
     name: &'static str,
+    /// How it is trained: the name of a file in trainer/recipes.
+    config: &'static str,
     /// What its card calls it.
     title: &'static str,
     /// The choice of recordings in trainer/recipes/labels.toml.
     label_set: &'static str,
     /// Whether it is tuned and judged on mixtures of notes too, since any number of its classes may sound.
     mixtures: bool,
+    /// Groups of recordings that training does not know, as `tocco prepare --hold-out` takes them.
+    held_out: Option<&'static str>,
+    /// Passes over the recordings, where they are not those of the file.
+    epochs: Option<&'static str>,
 }
 
 const RECIPES: [Recipe; 2] = [
-    Recipe { name: "techniques", title: "Techniques", label_set: "techniques", mixtures: false },
-    Recipe { name: "instruments", title: "Instruments", label_set: "every-instrument", mixtures: true },
+    Recipe {
+        name: "techniques",
+        config: "techniques",
+        title: "Techniques",
+        label_set: "techniques",
+        mixtures: false,
+        held_out: None,
+        epochs: None,
+    },
+    Recipe {
+        name: "instruments",
+        config: "instruments",
+        title: "Instruments",
+        label_set: "every-instrument",
+        mixtures: true,
+        held_out: None,
+        epochs: None,
+    },
 ];
 
 /// Decides, with the groups' names, in which split each recording stands.
@@ -52,18 +76,7 @@ pub fn make(workspace: &Workspace, only: Option<&str>) -> Result<()> {
     let names: Vec<&str> = RECIPES.iter().map(|recipe| recipe.name).collect();
     let chosen: Vec<&Recipe> = RECIPES.iter().filter(|recipe| only.is_none_or(|name| recipe.name == name)).collect();
     ensure!(!chosen.is_empty(), "there is no recipe «{}»; there are {}", only.unwrap_or_default(), names.join(", "));
-    setup::system_packages(setup::Need::Models)?;
-    let recordings = std::env::var_os("TOCCO_RECORDINGS").map_or_else(|| "../shared/data".into(), PathBuf::from);
-    ensure!(
-        recordings.join("philharmonia").is_dir(),
-        "{}: the recordings that the models are trained on are not there; TOCCO_RECORDINGS names another folder",
-        recordings.display()
-    );
-    // As the tests are built, so that nothing is compiled twice.
-    checked(workspace.cargo().args(["build", "--workspace", "--lib", "--bins", "--tests"]))?;
-    let tocco = workspace.profile_folder("debug").join(format!("tocco{}", std::env::consts::EXE_SUFFIX));
-    let workshop = Workshop { workspace, tocco, folder: workspace.target().join("models"), recordings };
-    negatives::train(&workshop.folder.join("made"))?;
+    let workshop = Workshop::open(workspace)?;
     for recipe in &chosen {
         workshop.train(recipe)?;
         workshop.tune(recipe)?;
@@ -74,23 +87,57 @@ pub fn make(workspace: &Workspace, only: Option<&str>) -> Result<()> {
     }
     for recipe in &chosen {
         for ending in ["onnx", "txt", "html"] {
-            let file = format!("{}.{ending}", recipe.name);
-            let library = workspace.root().join("models/library").join(&file);
-            std::fs::copy(workshop.folder.join(&file), &library)
-                .with_context(|| format!("{}: it can't be written", library.display()))?;
+            workshop.ship(&format!("{}.{ending}", recipe.name))?;
         }
     }
     println!("models/library holds the new models and their figures: look at the changes before they are committed");
     Ok(())
 }
 
-impl Workshop<'_> {
+/// What becomes of rooms and instruments that training did not know: hours of trainings, which go on where they were cut
+/// off.
+///
+/// # Errors
+/// As [`make`].
+pub fn full_report(workspace: &Workspace) -> Result<()> {
+    let workshop = Workshop::open(workspace)?;
+    held_out::measure(&workshop)?;
+    workshop.ship(held_out::FILE)
+}
+
+impl<'a> Workshop<'a> {
+    /// Installs and builds what is needed, and makes what the models keep quiet at.
+    fn open(workspace: &'a Workspace) -> Result<Self> {
+        setup::system_packages(setup::Need::Models)?;
+        let recordings = std::env::var_os("TOCCO_RECORDINGS").map_or_else(|| "../shared/data".into(), PathBuf::from);
+        ensure!(
+            recordings.join("philharmonia").is_dir(),
+            "{}: the recordings that the models are trained on are not there; TOCCO_RECORDINGS names another folder",
+            recordings.display()
+        );
+        // As the tests are built, so that nothing is compiled twice.
+        checked(workspace.cargo().args(["build", "--workspace", "--lib", "--bins", "--tests"]))?;
+        let tocco = workspace.profile_folder("debug").join(format!("tocco{}", std::env::consts::EXE_SUFFIX));
+        let workshop = Workshop { workspace, tocco, folder: workspace.target().join("models"), recordings };
+        negatives::train(&workshop.folder.join("made"))?;
+        noises::make(&workshop.folder.join("noises/made"))?;
+        Ok(workshop)
+    }
+
     fn tocco(&self, arguments: &[&str]) -> Result<()> {
         checked(self.workspace.command(&self.tocco).args(arguments))
     }
 
     fn path(&self, name: &str) -> String {
         self.folder.join(name).display().to_string()
+    }
+
+    /// Puts a file of the workshop beside the shipped models.
+    fn ship(&self, file: &str) -> Result<()> {
+        let library = self.workspace.root().join("models/library").join(file);
+        std::fs::copy(self.folder.join(file), &library)
+            .with_context(|| format!("{}: it can't be written", library.display()))?;
+        Ok(())
     }
 
     fn manifest(&self, recipe: &Recipe) -> String {
@@ -109,9 +156,16 @@ impl Workshop<'_> {
         }
         let (recordings, made) = (self.recordings.display().to_string(), self.path("made"));
         let chosen = ["--label-set", recipe.label_set, "--seed", SEED, "--out", &manifest];
-        self.tocco(&[&["prepare", &recordings, &made], &chosen[..]].concat())?;
-        let config = format!("trainer/recipes/{}.toml", recipe.name);
-        self.tocco(&["train", "--config", &config, "--manifest", &manifest, "--out", &run])
+        let held_out = recipe.held_out.map(|groups| vec!["--hold-out", groups]).unwrap_or_default();
+        self.tocco(&[&["prepare", &recordings, &made], &chosen[..], &held_out].concat())?;
+        // Noises and foreign instruments are for learning: in the test they would count as easy silence.
+        let (noises, noises_manifest) = (self.path("noises"), self.path(&format!("{}-noises.csv", recipe.name)));
+        let chosen = ["--label-set", recipe.label_set, "--seed", SEED, "--test-ratio", "0", "--out", &noises_manifest];
+        self.tocco(&[&["prepare", &noises], &chosen[..]].concat())?;
+        append(&manifest, &std::fs::read_to_string(&noises_manifest)?, "")?;
+        let config = format!("trainer/recipes/{}.toml", recipe.config);
+        let epochs = recipe.epochs.map(|epochs| vec!["--epochs", epochs]).unwrap_or_default();
+        self.tocco(&[&["train", "--config", &config, "--manifest", &manifest, "--out", &run], &epochs[..]].concat())
     }
 
     /// Temperature and thresholds from the validation split.
@@ -137,19 +191,9 @@ impl Workshop<'_> {
     /// The manifest of the notes with the mixtures of the validation split in it: a plugin hears one instrument as often
     /// as several, and thresholds that mixtures alone would choose find company in a single note.
     fn notes_and_mixtures(&self, recipe: &Recipe) -> Result<String> {
-        let mixtures = std::fs::read_to_string(self.mixtures(recipe, "val")?)?;
-        let mut both = std::fs::read_to_string(self.manifest(recipe))?;
-        let mut rows = mixtures.lines();
-        let head = rows.next();
-        ensure!(head == both.lines().next(), "the manifests of the notes and of their mixtures have other columns");
-        for row in rows {
-            // A row begins with its path, which is relative to the manifest.
-            both.push_str("mixtures-val/");
-            both.push_str(row);
-            both.push('\n');
-        }
         let path = self.path(&format!("{}-tune.csv", recipe.name));
-        std::fs::write(&path, both).with_context(|| format!("{path}: it can't be written"))?;
+        std::fs::copy(self.manifest(recipe), &path).with_context(|| format!("{path}: it can't be written"))?;
+        append(&path, &std::fs::read_to_string(self.mixtures(recipe, "val")?)?, "mixtures-val/")?;
         Ok(path)
     }
 
@@ -167,4 +211,19 @@ impl Workshop<'_> {
         }
         Ok(manifest)
     }
+}
+
+/// Adds the rows of a manifest to those of the file `path`; before the paths in them goes the folder that they are relative
+/// to.
+fn append(path: &str, rows: &str, folder: &str) -> Result<()> {
+    let mut both = std::fs::read_to_string(path)?;
+    let mut rows = rows.lines();
+    ensure!(rows.next() == both.lines().next(), "{path}: the manifest to add has other columns");
+    for row in rows {
+        // A row begins with its path.
+        both.push_str(folder);
+        both.push_str(row);
+        both.push('\n');
+    }
+    std::fs::write(path, both).with_context(|| format!("{path}: it can't be written"))
 }

@@ -53,7 +53,7 @@ const TESTS: [&str; 11] = [
 ];
 
 /// What makes speech, noise and music that no model should take for its classes.
-const MODELS: [&str; 4] = ["espeak-ng", "ffmpeg", "fluid-soundfont-gm", "fluidsynth"];
+const MODELS: [&str; 5] = ["espeak-ng", "ffmpeg", "fluid-soundfont-gm", "fluidsynth", "timgm6mb-soundfont"];
 
 /// The browsers that the tests of pages can use, by the names of their programs.
 const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];

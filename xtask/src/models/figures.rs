@@ -119,7 +119,7 @@ fn coded(workshop: &Workshop<'_>, recipe: &Recipe) -> Result<String> {
 
 impl Workshop<'_> {
     /// Runs `tocco` and puts what it prints into the text.
-    fn tell(&self, text: &mut String, title: &str, arguments: &[&str]) -> Result<()> {
+    pub(super) fn tell(&self, text: &mut String, title: &str, arguments: &[&str]) -> Result<()> {
         println!("{title} ...");
         let output = self.workspace.command(&self.tocco).args(arguments).output().with_context(|| title.to_owned())?;
         let errors = String::from_utf8_lossy(&output.stderr);

@@ -1,5 +1,7 @@
-//! Sound in which none of the classes is played: speech by espeak-ng, noise, handling and rooms by ffmpeg, instruments that
-//! no model learnt by fluidsynth. What the models learn from and what they are measured with have no voice in common.
+//! Sound in which none of the classes is played, to be measured with: speech by espeak-ng, noise, handling and rooms by
+//! ffmpeg, instruments that no model learnt by fluidsynth; and speech to learn from. What the models learn from and what
+//! they are measured with have no voice, no noise and no sound font in common: [`super::noises`] makes the rest of what
+//! they learn from. They are other noises, but of the same kinds: knocks, rubbing, streets.
 
 use std::path::Path;
 use std::process::Command;
@@ -39,6 +41,8 @@ const ROOMS: [(&str, &str, &str); 2] = [
     ("street", "(random(0)*2-1)*0.3*(0.6+0.4*sin(0.21*t)*sin(0.057*t))", "lowpass=f=250,lowpass=f=250"),
     ("hall", "(random(0)*2-1)*0.05+0.004*sin(2*PI*100*t)+0.003*sin(2*PI*120*t)", "lowpass=f=700"),
 ];
+/// Where Debian's packages put sound fonts.
+const FONTS: &str = "/usr/share/sounds/sf2";
 /// Seconds of each noise.
 const NOISE_S: usize = 72;
 /// Instruments of General MIDI that stand in no training data, by their programs from 0.
@@ -81,7 +85,7 @@ pub fn held_out(folder: &Path) -> Result<()> {
     synthesise(&noise.join("hum.wav"), &hum)?;
     synthesise(&silence.join("silence.wav"), &format!("anullsrc=cl=mono:r=44100:d={}", 2 * NOISE_S))?;
     for (name, program) in UNKNOWN {
-        play(&unknown, name, program)?;
+        play(&unknown, name, "FluidR3_GM.sf2", program, &Score { notes: 480, lowest: 60, range: 20 })?;
     }
     Ok(())
 }
@@ -107,7 +111,7 @@ fn speak(file: &Path, language: &str, voice: &str, number: usize, text: &str) ->
     })
 }
 
-fn synthesise(file: &Path, source: &str) -> Result<()> {
+pub(super) fn synthesise(file: &Path, source: &str) -> Result<()> {
     made(file, |to| {
         let mut command = Command::new("ffmpeg");
         command.args(["-loglevel", "error", "-y", "-f", "lavfi", "-i", source, "-ac", "1", "-bitexact"]).arg(to);
@@ -115,28 +119,34 @@ fn synthesise(file: &Path, source: &str) -> Result<()> {
     })
 }
 
-/// Four minutes of scales and leaps from a sound font.
-fn play(folder: &Path, name: &str, program: u8) -> Result<()> {
+/// Leaps and steps from a sound font: `FOLDER/NAME.wav`.
+pub(super) fn play(folder: &Path, name: &str, font: &str, program: u8, notes: &Score) -> Result<()> {
     let score = folder.join(format!("{name}.mid"));
-    std::fs::write(&score, midi(program)).with_context(|| score.display().to_string())?;
+    std::fs::write(&score, midi(program, notes)).with_context(|| score.display().to_string())?;
     made(&folder.join(format!("{name}.wav")), |to| {
         let mut command = Command::new("fluidsynth");
-        command
-            .args(["-ni", "-q", "-r", "44100", "-F"])
-            .arg(to)
-            .arg("/usr/share/sounds/sf2/FluidR3_GM.sf2")
-            .arg(&score);
+        command.args(["-ni", "-q", "-r", "44100", "-F"]).arg(to).arg(Path::new(FONTS).join(font)).arg(&score);
         command
     })
 }
 
-/// A MIDI file of format 0 with 480 ticks a beat, 120 beats a minute: 480 notes of half a second, from C4 to G5, one
-/// after another with short rests.
-fn midi(program: u8) -> Vec<u8> {
+/// The notes that an instrument plays.
+pub(super) struct Score {
+    /// How many.
+    pub notes: u32,
+    /// The lowest, as MIDI counts.
+    pub lowest: u8,
+    /// Within how many semitones from there.
+    pub range: u32,
+}
+
+/// A MIDI file of format 0 with 480 ticks a beat, 120 beats a minute: notes of half a second one after another, with short
+/// rests.
+fn midi(program: u8, score: &Score) -> Vec<u8> {
     const TICKS: [u8; 2] = [0x83, 0x30];
     let mut track = vec![0, 0xc0, program];
-    for i in 0..480_u32 {
-        let pitch = 60 + u8::try_from(i * 7 % 20).unwrap_or(0);
+    for i in 0..score.notes {
+        let pitch = score.lowest + u8::try_from(i * 7 % score.range).unwrap_or(0);
         let strength = 60 + u8::try_from(i * 13 % 50).unwrap_or(0);
         track.extend([if i % 4 == 0 { 0x60 } else { 0 }, 0x90, pitch, strength]);
         track.extend(TICKS);
