@@ -65,7 +65,8 @@ fn sample_at(samples: &[f32], position: f64) -> f32 {
 }
 
 /// A recording, varied by everything in `config` but what needs other notes or log-mel frames, or makes another class of
-/// it. Its length changes where its pitch or time does. The library is loaded for the same rate; the same seed gives the same sound.
+/// it. Its length changes where its pitch or time does. The library is loaded for the same rate; the same seed gives the
+/// same sound.
 #[must_use]
 pub fn copy(samples: &[f32], rate: u32, config: &Config, library: &Library, seed: u64) -> Vec<f32> {
     let mut rng = StdRng::seed_from_u64(seed);

@@ -16,6 +16,8 @@ use crate::pitch::Pitch;
 /// The table as shipped.
 pub const BUILT_IN: &str = include_str!("../recipes/labels.toml");
 const FORMAT: u32 = 1;
+/// Begins the last part of the name of a group that is one recording.
+pub(crate) const OF_ONE_FILE: &str = "file:";
 /// Stands for every instrument of a collection.
 const ANY: &str = "*";
 
@@ -252,8 +254,8 @@ impl Table {
         let file = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
         let stem = get("stem").unwrap_or(file);
         let what = match entry.group {
-            _ if is_phrase => format!("file:{stem}"),
-            GroupRule::File => format!("file:{file}"),
+            _ if is_phrase => format!("{OF_ONE_FILE}{stem}"),
+            GroupRule::File => format!("{OF_ONE_FILE}{file}"),
             GroupRule::Stem => format!("stem:{stem}"),
             GroupRule::Pitch => get("pitch")
                 .and_then(Pitch::parse)

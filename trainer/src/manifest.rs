@@ -194,7 +194,7 @@ impl Manifest {
             if let Some(class) = classes.iter().find(|c| !held.contains(c.as_str())) {
                 bail!(
                     "{at}: the class «{class}» has no usable recording in the split «{}»: every class must stand in \
-                     both; record more of it, or run «tocco prepare» again",
+                     «train» and in «val»; record more of it, or run «tocco prepare» again",
                     split.name()
                 );
             }

@@ -138,8 +138,11 @@ pub struct Options {
 /// The rate that every shipped model works at, in Hz: the usual [`Options::sample_rate`].
 pub const SAMPLE_RATE: u32 = 24_000;
 
+/// The usual [`Options::none_share`].
+pub(crate) const NONE_SHARE: f32 = 0.5;
+
 fn usual_none_share() -> f32 {
-    0.5
+    NONE_SHARE
 }
 
 fn usual_rate() -> u32 {

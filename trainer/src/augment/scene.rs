@@ -266,29 +266,23 @@ impl<'a> SceneMaker<'a> {
         moved.min(end - LEVEL_HOP)
     }
 
-    /// A clip of a class that has some.
+    /// A clip of a class that has some, in the range of a voice.
     fn draw_clip(&self, class: usize, part: Part, rng: &mut StdRng) -> &'a Clip {
-        /// A class that has nothing in a voice's range plays out of it.
-        const ATTEMPTS: usize = 12;
-        let mut clip = self.draw.clip(class, rng);
-        if let Some(registers) = &self.registers {
-            for _ in 0..ATTEMPTS {
-                if registers.fits(clip, part.voice, part.voices) {
-                    break;
-                }
-                clip = self.draw.clip(class, rng);
-            }
-        }
-        &self.clips[clip]
+        let fits = |clip| self.registers.as_ref().is_none_or(|r| r.fits(clip, part.voice, part.voices));
+        self.draw_fitting(class, fits, rng)
     }
 
-    /// A clip of a class that holds one note, where there are some.
+    /// A clip of a class that has some, of one note.
     fn draw_held(&self, class: usize, rng: &mut StdRng) -> &'a Clip {
-        /// A class of phrases alone is taken as it is.
+        self.draw_fitting(class, |clip| !self.clips[clip].is_phrase, rng)
+    }
+
+    fn draw_fitting(&self, class: usize, fits: impl Fn(usize) -> bool, rng: &mut StdRng) -> &'a Clip {
+        /// A class that has nothing fitting gives what it has.
         const ATTEMPTS: usize = 12;
         let mut clip = self.draw.clip(class, rng);
         for _ in 0..ATTEMPTS {
-            if !self.clips[clip].is_phrase {
+            if fits(clip) {
                 break;
             }
             clip = self.draw.clip(class, rng);

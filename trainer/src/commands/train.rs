@@ -25,7 +25,8 @@ use crate::manifest::Manifest;
 use crate::net::{GruShape, OnSummary, Shape, SummaryShape, TcnShape};
 use crate::toml_file::TomlFile;
 use crate::train::{
-    Clip, DeviceKind, LossKind, NetKind, Options, Request, Schedule, Training, WORKERS, preset, resume, train,
+    Clip, DeviceKind, LossKind, NONE_SHARE, NetKind, Options, Request, Schedule, Training, WORKERS, preset, resume,
+    train,
 };
 
 /// Options of `tocco train`.
@@ -148,7 +149,7 @@ struct SceneArgs {
     #[arg(long)]
     balance: Option<f32>,
     /// How often `none`, or a recording of no class, is drawn against a class that has as many recordings
-    #[arg(long, default_value_t = 0.5)]
+    #[arg(long, default_value_t = NONE_SHARE)]
     none_share: f32,
     /// How many notes sound together in a scene, each number equally often [default: 1, with --overlap now and then 2]
     #[arg(long, value_name = "FROM..TO")]

@@ -8,6 +8,7 @@ use super::Options;
 use crate::audio;
 use crate::augment::Clip;
 use crate::hash::Sum;
+use crate::labels::OF_ONE_FILE;
 use crate::manifest::{Manifest, Row, Split};
 
 /// Longer recordings are heard up to here in training, in seconds.
@@ -125,6 +126,6 @@ fn clip(row: &Row, classes: &[String], options: &Options) -> Result<Clip> {
         );
     }
     clip.weight = row.weight;
-    clip.is_phrase = own.starts_with("file:");
+    clip.is_phrase = own.starts_with(OF_ONE_FILE);
     Ok(clip)
 }

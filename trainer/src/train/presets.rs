@@ -119,7 +119,7 @@ fn task_options(task: Task) -> Options {
         stay: 0.5,
         overlap: 0.15,
         balance: 0.2,
-        none_share: super::usual_none_share(),
+        none_share: super::NONE_SHARE,
         frames_per_step: 2,
         shape: Shape::StreamTcn(TcnShape {
             channels: 64,

@@ -97,23 +97,24 @@ fn deal_folds(rows: &mut [Row], folds: usize, fold: usize, args: &Args) -> Resul
     let all: Vec<usize> = (0..rows.len()).collect();
     let fold_of = assign(rows, &all, &vec![1.0; folds], args.seed, "folds")?;
     let rest: Vec<usize> = all.into_iter().filter(|r| fold_of[*r] != fold).collect();
-    let parts = assign(rows, &rest, &[1.0 - args.val_ratio, args.val_ratio], args.seed, "splits")?;
-    for row in rows.iter_mut() {
-        row.split = Split::Test;
-    }
-    for (r, part) in rest.into_iter().zip(parts) {
-        rows[r].split = [Split::Train, Split::Val][part];
-    }
-    Ok(())
+    test_all_but(rows, rest, args)
 }
 
 fn hold_out(rows: &mut [Row], held_out: &Regex, args: &Args) -> Result<()> {
-    let (test, rest): (Vec<usize>, Vec<usize>) = (0..rows.len()).partition(|r| held_out.is_match(&rows[*r].group));
+    let rest: Vec<usize> = (0..rows.len()).filter(|r| !held_out.is_match(&rows[*r].group)).collect();
     let example = rows.first().map_or("", |row| row.group.as_str());
-    ensure!(!test.is_empty(), "--hold-out {held_out}: no group of recordings matches; one of them is «{example}»");
+    ensure!(
+        rest.len() < rows.len(),
+        "--hold-out {held_out}: no group of recordings matches; one of them is «{example}»"
+    );
     ensure!(!rest.is_empty(), "--hold-out {held_out}: every group of recordings matches: nothing is left for training");
+    test_all_but(rows, rest, args)
+}
+
+/// Divides the `rest` into training and validation, by groups; all others are the test.
+fn test_all_but(rows: &mut [Row], rest: Vec<usize>, args: &Args) -> Result<()> {
     let parts = assign(rows, &rest, &[1.0 - args.val_ratio, args.val_ratio], args.seed, "splits")?;
-    test.into_iter().for_each(|r| rows[r].split = Split::Test);
+    rows.iter_mut().for_each(|row| row.split = Split::Test);
     for (r, part) in rest.into_iter().zip(parts) {
         rows[r].split = [Split::Train, Split::Val][part];
     }
