@@ -41,7 +41,8 @@ pub struct Policy {
     pub gate_hold_ms: f32,
     /// How the posterior is smoothed.
     pub smoothing: Smoothing,
-    /// How much a class must lead the current one to replace it, as a difference of probabilities.
+    /// How much a class must lead the current one to replace it, as a difference of probabilities; `instruments`: how
+    /// far a class that sounds may fall below its threshold, at most by half of it.
     pub hysteresis: f32,
     /// Below this probability nothing is decided (`technique`; `instruments` use the card's thresholds).
     pub min_confidence: f32,
@@ -50,13 +51,14 @@ pub struct Policy {
 }
 
 impl Default for Policy {
+    /// Chosen on the single notes and the noises that the shipped models were validated with: docs/latency.md tells how.
     fn default() -> Self {
         Self {
             gate_dbfs: -55.0,
             gate_hold_ms: 200.0,
             smoothing: Smoothing::MovingAverage { ms: 60.0 },
-            hysteresis: 0.1,
-            min_confidence: 0.5,
+            hysteresis: 0.25,
+            min_confidence: 0.25,
             min_duration_ms: 0.0,
         }
     }
@@ -280,8 +282,10 @@ impl Decider {
         let posterior = self.smoother.output();
         for (c, (&p, hold)) in posterior.iter().zip(&mut self.holds).enumerate() {
             let is_on = self.active.contains(c);
-            let wants_on =
-                if is_on { p >= self.thresholds[c] - self.policy.hysteresis } else { p >= self.thresholds[c] };
+            let threshold = self.thresholds[c];
+            // Where the threshold is low, a class must still be able to end.
+            let lowest = (threshold - self.policy.hysteresis).max(0.5 * threshold);
+            let wants_on = p >= if is_on { lowest } else { threshold };
             if Some(c) == self.none || wants_on == is_on {
                 *hold = Hold::default();
             } else if hold.held(hops) {

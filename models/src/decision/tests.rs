@@ -72,6 +72,16 @@ fn instruments_sound_together_each_at_its_threshold() {
 }
 
 #[test]
+fn an_instrument_with_a_low_threshold_ends_too() {
+    let mut card = card();
+    card.task = Task::Instruments;
+    card.thresholds = vec![0.2, 0.5, 0.5];
+    let mut d = Decider::new(&card, 10.0, &Policy { hysteresis: 0.25, ..policy() }).unwrap();
+    let mut sounds = |p: f32| d.decide(&[p, 0.0, 0.0], true).active.contains(0);
+    assert_eq!([sounds(0.2), sounds(0.11), sounds(0.09)], [true, true, false]);
+}
+
+#[test]
 fn a_closed_gate_is_none_at_once_and_forgets_the_past() {
     let mut d = decider(Task::Technique, Policy { smoothing: Smoothing::MovingAverage { ms: 100.0 }, ..policy() });
     classes(&mut d, &[[1.0, 0.0, 0.0]; 10]);

@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
-use tocco_models::Policy;
 
 use super::engine::EngineArgs;
+use super::policy::PolicyArgs;
 use crate::collect::{self, GroupBy, LabelFrom};
 use crate::evaluation::{
     Continuous, FalseTriggers, NoteFigures, Report, Track, TunedOn, Wanted, false_triggers, follow, notes, predict,
@@ -79,9 +79,9 @@ pub struct Args {
     json: bool,
     #[command(flatten)]
     engine: EngineArgs,
-    /// Level from which the noise gate opens, in dBFS.
-    #[arg(long, allow_hyphen_values = true, default_value_t = Policy::default().gate_dbfs)]
-    gate_dbfs: f32,
+    // Figures of whole recordings depend on the gate alone; --notes, --labels and --negatives on all of it.
+    #[command(flatten)]
+    policy: PolicyArgs,
 }
 
 /// What `--json` prints of single notes.
@@ -119,6 +119,7 @@ pub fn run(args: Args) -> Result<()> {
         return tell(&args, &report, &predictions, Instant::now());
     };
     let start = Instant::now();
+    let gate_dbfs = args.policy.policy()?.gate_dbfs;
     let ear = args.engine.open(model)?;
     if args.labels.is_some() || args.negatives.is_some() {
         return continuous(&args, &ear);
@@ -129,12 +130,12 @@ pub fn run(args: Args) -> Result<()> {
     let Chosen { rows, validation, source, skipped } = choose(&args)?;
     let wanted = wanted(&ear, &rows)?;
     let tuned = args.tune.then(|| fit(&args, &ear, model, &rows, &validation)).transpose()?;
-    let heard = predict(&ear, &wanted, args.gate_dbfs)?;
+    let heard = predict(&ear, &wanted, gate_dbfs)?;
     let names = (ear.model.card().name.clone(), source);
     let mut report = Report::new(names, &heard.predictions, Some(&heard.hops), (args.resamples, args.seed));
     report.skipped = skipped + heard.skipped;
     if let Some((ear, mut tuned)) = tuned {
-        let heard = predict(&ear, &wanted, args.gate_dbfs)?;
+        let heard = predict(&ear, &wanted, gate_dbfs)?;
         tuned.calibration_frames = heard.hops.figures();
         report.add_tuned(tuned, &heard.predictions);
     }
@@ -188,17 +189,10 @@ fn tell(args: &Args, report: &Report, predictions: &Predictions, start: Instant)
     Ok(())
 }
 
-/// The plugin's usual policy, with the gate that was asked for.
-fn policy(args: &Args) -> Result<Policy> {
-    let policy = Policy { gate_dbfs: args.gate_dbfs, ..Policy::default() };
-    policy.check()?;
-    Ok(policy)
-}
-
 /// How soon single notes are recognised.
 fn soon(args: &Args, ear: &Ear) -> Result<()> {
     let chosen = choose(args)?;
-    let heard = notes(ear, &chosen.rows, &policy(args)?)?;
+    let heard = notes(ear, &chosen.rows, &args.policy.policy()?)?;
     let report = NotesReport {
         model: ear.model.card().name.clone(),
         source: chosen.source,
@@ -216,7 +210,7 @@ fn soon(args: &Args, ear: &Ear) -> Result<()> {
 
 /// Continuous recordings with the policy as the plugin has it.
 fn continuous(args: &Args, ear: &Ear) -> Result<()> {
-    let policy = policy(args)?;
+    let policy = args.policy.policy()?;
     let tolerance_s = args.onset_tolerance_ms / 1000.0;
     ensure!(
         (0.0..=10.0).contains(&tolerance_s),
@@ -259,7 +253,7 @@ fn fit(args: &Args, ear: &Ear, model: &Path, judged: &[Row], validation: &[Row])
     } else {
         apart(judged, validation).with_context(|| format!("{manifest}: --tune refuses"))?;
     }
-    let tuned = tune(ear, model, &wanted(ear, validation)?, args.gate_dbfs)?;
+    let tuned = tune(ear, model, &wanted(ear, validation)?, args.policy.policy()?.gate_dbfs)?;
     let (ear, bytes) = ear.with_card(model, &tuned.card)?;
     if let Some(path) = &args.write_card {
         tocco_models::write_beside(path, &bytes)?;

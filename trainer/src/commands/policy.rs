@@ -18,7 +18,7 @@ pub struct PolicyArgs {
     /// Leaky integrator instead of the moving average: 0.001 (slow) to 1 (off).
     #[arg(long, conflicts_with = "smoothing_ms")]
     sensitivity: Option<f32>,
-    /// How much a class must lead the current one to replace it.
+    /// How much a class must lead the current one to replace it; instruments: how far one may fall below its threshold.
     #[arg(long, default_value_t = Policy::default().hysteresis)]
     hysteresis: f32,
     /// Below this probability nothing is decided.
