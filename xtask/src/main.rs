@@ -21,7 +21,10 @@ Usage: cargo xtask <command>
   models [NAME]       remake the shipped models (or one: techniques, instruments) from the recordings
                       in ../shared/data (or in $TOCCO_RECORDINGS), and measure them; goes on where it
                       was cut off
-  models --full-report  hours of trainings that leave rooms and instruments out, and what comes of it
+  models [NAME] --measure
+                      only measure the shipped models anew
+  models [NAME] --full-report
+                      hours of trainings that leave rooms and instruments out, and what comes of it
   bundle [--release]  build the plugin into target/bundled: CLAP, VST3 and standalone
   bundle --universal  the same on a Mac, in the release profile, for Intel and Apple processors in one";
 
@@ -42,7 +45,10 @@ fn main() -> Result<()> {
         ("test", []) => test(&workspace),
         ("bench", []) => bench(&workspace, false),
         ("bench", ["--quick"]) => bench(&workspace, true),
-        ("models", ["--full-report"]) => models::full_report(&workspace),
+        ("models", ["--full-report"]) => models::full_report(&workspace, None),
+        ("models", [name, "--full-report"]) => models::full_report(&workspace, Some(name)),
+        ("models", ["--measure"]) => models::measure(&workspace, None),
+        ("models", [name, "--measure"]) => models::measure(&workspace, Some(name)),
         ("models", []) => models::make(&workspace, None),
         ("models", [name]) => models::make(&workspace, Some(name)),
         ("bundle", []) => bundle(&workspace, &[]),

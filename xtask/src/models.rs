@@ -16,6 +16,7 @@ use crate::cargo::{Workspace, checked};
 use crate::setup;
 
 /// One model: a shipped one, or one that was kept from some recordings to see how it hears them.
+#[derive(Clone)]
 struct Recipe {
     /// Name of its files.
     name: &'static str,
@@ -28,31 +29,30 @@ struct Recipe {
     /// Whether it is tuned and judged on mixtures of notes too, since any number of its classes may sound.
     mixtures: bool,
     /// Groups of recordings that training does not know, as `tocco prepare --hold-out` takes them.
-    held_out: Option<&'static str>,
+    held_out: Option<String>,
     /// Passes over the recordings, where they are not those of the file.
     epochs: Option<&'static str>,
 }
 
-const RECIPES: [Recipe; 2] = [
-    Recipe {
-        name: "techniques",
-        config: "techniques",
-        title: "Techniques",
-        label_set: "techniques",
-        mixtures: false,
-        held_out: None,
-        epochs: None,
-    },
-    Recipe {
-        name: "instruments",
-        config: "instruments",
-        title: "Instruments",
-        label_set: "every-instrument",
-        mixtures: true,
-        held_out: None,
-        epochs: None,
-    },
-];
+const TECHNIQUES: Recipe = Recipe {
+    name: "techniques",
+    config: "techniques",
+    title: "Techniques",
+    label_set: "techniques",
+    mixtures: false,
+    held_out: None,
+    epochs: None,
+};
+const INSTRUMENTS: Recipe = Recipe {
+    name: "instruments",
+    config: "instruments",
+    title: "Instruments",
+    label_set: "every-instrument",
+    mixtures: true,
+    held_out: None,
+    epochs: None,
+};
+const RECIPES: [Recipe; 2] = [TECHNIQUES, INSTRUMENTS];
 
 /// Decides, with the groups' names, in which split each recording stands.
 const SEED: &str = "1";
@@ -73,17 +73,15 @@ struct Workshop<'a> {
 /// # Errors
 /// Where the recordings are missing, or a step fails: its command is named.
 pub fn make(workspace: &Workspace, only: Option<&str>) -> Result<()> {
-    let names: Vec<&str> = RECIPES.iter().map(|recipe| recipe.name).collect();
-    let chosen: Vec<&Recipe> = RECIPES.iter().filter(|recipe| only.is_none_or(|name| recipe.name == name)).collect();
-    ensure!(!chosen.is_empty(), "there is no recipe «{}»; there are {}", only.unwrap_or_default(), names.join(", "));
+    let chosen = chosen(only)?;
     let workshop = Workshop::open(workspace)?;
     for recipe in &chosen {
         workshop.train(recipe)?;
         workshop.tune(recipe)?;
     }
-    negatives::held_out(&workshop.folder.join("negatives"))?;
     for recipe in &chosen {
-        figures::measure(&workshop, recipe)?;
+        figures::measure(&workshop, recipe, &workshop.path(&format!("{}.onnx", recipe.name)))?;
+        figures::page(&workshop, recipe)?;
     }
     for recipe in &chosen {
         for ending in ["onnx", "txt", "html"] {
@@ -94,15 +92,44 @@ pub fn make(workspace: &Workspace, only: Option<&str>) -> Result<()> {
     Ok(())
 }
 
+/// Measures the shipped models anew, all or the one of this name: after a change of the usual settings or of what is
+/// measured.
+///
+/// # Errors
+/// As [`make`].
+pub fn measure(workspace: &Workspace, only: Option<&str>) -> Result<()> {
+    let chosen = chosen(only)?;
+    let workshop = Workshop::open(workspace)?;
+    for recipe in &chosen {
+        let shipped = workspace.root().join(format!("models/library/{}.onnx", recipe.name));
+        workshop.divide(recipe)?;
+        figures::measure(&workshop, recipe, &shipped.display().to_string())?;
+        workshop.ship(&format!("{}.txt", recipe.name))?;
+    }
+    Ok(())
+}
+
 /// What becomes of rooms and instruments that training did not know: hours of trainings, which go on where they were cut
 /// off.
 ///
 /// # Errors
 /// As [`make`].
-pub fn full_report(workspace: &Workspace) -> Result<()> {
+pub fn full_report(workspace: &Workspace, only: Option<&str>) -> Result<()> {
+    let chosen = chosen(only)?;
     let workshop = Workshop::open(workspace)?;
-    held_out::measure(&workshop)?;
-    workshop.ship(held_out::FILE)
+    for recipe in &chosen {
+        let file = held_out::measure(&workshop, recipe)?;
+        workshop.ship(&file)?;
+    }
+    Ok(())
+}
+
+fn chosen(only: Option<&str>) -> Result<Vec<Recipe>> {
+    let chosen: Vec<Recipe> =
+        RECIPES.into_iter().filter(|recipe| only.is_none_or(|name| recipe.name == name)).collect();
+    let names = RECIPES.map(|recipe| recipe.name).join(", ");
+    ensure!(!chosen.is_empty(), "there is no recipe «{}»; there are {names}", only.unwrap_or_default());
+    Ok(chosen)
 }
 
 impl<'a> Workshop<'a> {
@@ -144,9 +171,21 @@ impl<'a> Workshop<'a> {
         self.path(&format!("{}.csv", recipe.name))
     }
 
-    /// Splits the recordings and trains, or goes on with a training that was cut off.
+    /// A manifest, `NAME.csv`, of some recordings of another: its path.
+    fn part_of(&self, manifest: &str, name: &str, is_chosen: impl Fn(&str) -> bool) -> Result<String> {
+        let all = std::fs::read_to_string(manifest).with_context(|| manifest.to_owned())?;
+        let mut rows = all.lines();
+        let heading = rows.next().unwrap_or_default();
+        let chosen = std::iter::once(heading).chain(rows.filter(|row| is_chosen(row)));
+        let path = self.path(&format!("{name}.csv"));
+        std::fs::write(&path, chosen.map(|row| format!("{row}\n")).collect::<String>())
+            .with_context(|| format!("{path}: it can't be written"))?;
+        Ok(path)
+    }
+
+    /// Trains, or goes on with a training that was cut off.
     fn train(&self, recipe: &Recipe) -> Result<()> {
-        let (run, manifest) = (self.path(recipe.name), self.manifest(recipe));
+        let run = self.path(recipe.name);
         if Path::new(&run).join("model.onnx").is_file() {
             println!("{run}: trained already");
             return Ok(());
@@ -154,18 +193,24 @@ impl<'a> Workshop<'a> {
         if Path::new(&run).join("config.toml").is_file() {
             return self.tocco(&["train", "--resume", &run]);
         }
+        self.divide(recipe)?;
+        let (config, manifest) = (format!("trainer/recipes/{}.toml", recipe.config), self.manifest(recipe));
+        let epochs = recipe.epochs.map(|epochs| vec!["--epochs", epochs]).unwrap_or_default();
+        self.tocco(&[&["train", "--config", &config, "--manifest", &manifest, "--out", &run], &epochs[..]].concat())
+    }
+
+    /// Writes the manifest: which recording is for training, for validation, for the test.
+    fn divide(&self, recipe: &Recipe) -> Result<()> {
+        let manifest = self.manifest(recipe);
         let (recordings, made) = (self.recordings.display().to_string(), self.path("made"));
         let chosen = ["--label-set", recipe.label_set, "--seed", SEED, "--out", &manifest];
-        let held_out = recipe.held_out.map(|groups| vec!["--hold-out", groups]).unwrap_or_default();
+        let held_out = recipe.held_out.as_ref().map(|groups| vec!["--hold-out", groups.as_str()]).unwrap_or_default();
         self.tocco(&[&["prepare", &recordings, &made], &chosen[..], &held_out].concat())?;
         // Noises and foreign instruments are for learning: in the test they would count as easy silence.
         let (noises, noises_manifest) = (self.path("noises"), self.path(&format!("{}-noises.csv", recipe.name)));
         let chosen = ["--label-set", recipe.label_set, "--seed", SEED, "--test-ratio", "0", "--out", &noises_manifest];
         self.tocco(&[&["prepare", &noises], &chosen[..]].concat())?;
-        append(&manifest, &std::fs::read_to_string(&noises_manifest)?, "")?;
-        let config = format!("trainer/recipes/{}.toml", recipe.config);
-        let epochs = recipe.epochs.map(|epochs| vec!["--epochs", epochs]).unwrap_or_default();
-        self.tocco(&[&["train", "--config", &config, "--manifest", &manifest, "--out", &run], &epochs[..]].concat())
+        append(&manifest, &std::fs::read_to_string(&noises_manifest)?, "")
     }
 
     /// Temperature and thresholds from the validation split.

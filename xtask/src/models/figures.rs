@@ -30,47 +30,44 @@ const DEGRADED: [(&str, &str); 7] = [
 const USUALLY_ON: [&str; 10] =
     ["pitch_shift", "release", "section", "swell", "tone_colour", "room", "gain", "noise", "floor", "band_mask"];
 
-/// Writes `NAME.txt` and `NAME.html`.
-pub fn measure(workshop: &Workshop<'_>, recipe: &Recipe) -> Result<()> {
-    let model = workshop.path(&format!("{}.onnx", recipe.name));
+/// Writes `NAME.txt`: the figures of a model file.
+pub fn measure(workshop: &Workshop<'_>, recipe: &Recipe, model: &str) -> Result<()> {
+    negatives::held_out(&workshop.folder.join("negatives"))?;
     let manifest = workshop.manifest(recipe);
     let mut text = String::new();
-    workshop.tell(&mut text, "The model", &["inspect", &model])?;
-    workshop.tell(&mut text, "Held-out recordings", &["evaluate", "--model", &model, "--manifest", &manifest])?;
+    workshop.tell(&mut text, "The model", &["inspect", model])?;
+    workshop.tell(&mut text, "Held-out recordings", &["evaluate", "--model", model, "--manifest", &manifest])?;
     if recipe.mixtures {
         let mixtures = workshop.mixtures(recipe, "test")?;
         let title = "Mixtures of two to six held-out notes";
-        workshop.tell(&mut text, title, &["evaluate", "--model", &model, "--manifest", &mixtures])?;
+        workshop.tell(&mut text, title, &["evaluate", "--model", model, "--manifest", &mixtures])?;
     }
     // With the policy as the plugin has it: what is recalled at the settings at which false triggers are counted.
-    let notes = single_notes(workshop, recipe, &manifest)?;
-    workshop.tell(&mut text, "Single notes", &["evaluate", "--notes", "--model", &model, "--manifest", &notes])?;
+    // Phrases are grouped by file.
+    let name = format!("{}-single-notes", recipe.name);
+    let notes = workshop.part_of(&manifest, &name, |row| !row.contains("/file:"))?;
+    workshop.tell(&mut text, "Single notes", &["evaluate", "--notes", "--model", model, "--manifest", &notes])?;
     for kind in negatives::KINDS {
         let folder = workshop.path(&format!("negatives/{kind}"));
         let title = format!("False triggers: {kind}");
-        workshop.tell(&mut text, &title, &["evaluate", "--model", &model, "--negatives", &folder])?;
+        workshop.tell(&mut text, &title, &["evaluate", "--model", model, "--negatives", &folder])?;
     }
     for (what, table) in DEGRADED {
         let copies = degraded(workshop, recipe, what, table)?;
         let title = format!("Held-out recordings {what}");
-        workshop.tell(&mut text, &title, &["evaluate", "--model", &model, "--manifest", &copies])?;
+        workshop.tell(&mut text, &title, &["evaluate", "--model", model, "--manifest", &copies])?;
     }
     let coded = coded(workshop, recipe)?;
     let title = "Held-out recordings through MP3 at 96 kbit/s";
-    workshop.tell(&mut text, title, &["evaluate", "--model", &model, "--manifest", &coded])?;
-    std::fs::write(workshop.folder.join(format!("{}.txt", recipe.name)), text)?;
-    let page = workshop.path(&format!("{}.html", recipe.name));
-    workshop.tocco(&["report", "--run", &workshop.path(recipe.name), "--no-audio", "--out", &page])
+    workshop.tell(&mut text, title, &["evaluate", "--model", model, "--manifest", &coded])?;
+    let path = workshop.path(&format!("{}.txt", recipe.name));
+    std::fs::write(&path, text).with_context(|| format!("{path}: it can't be written"))
 }
 
-/// The manifest without phrases, which are grouped by file.
-fn single_notes(workshop: &Workshop<'_>, recipe: &Recipe, manifest: &str) -> Result<String> {
-    let all = std::fs::read_to_string(manifest).with_context(|| manifest.to_owned())?;
-    let notes: String =
-        all.lines().filter(|line| !line.contains("/file:")).fold(String::new(), |text, line| text + line + "\n");
-    let path = workshop.path(&format!("{}-single-notes.csv", recipe.name));
-    std::fs::write(&path, notes)?;
-    Ok(path)
+/// Writes `NAME.html`, the page of a training.
+pub fn page(workshop: &Workshop<'_>, recipe: &Recipe) -> Result<()> {
+    let page = workshop.path(&format!("{}.html", recipe.name));
+    workshop.tocco(&["report", "--run", &workshop.path(recipe.name), "--no-audio", "--out", &page])
 }
 
 /// Copies of the held-out recordings, all in one way worse.

@@ -5,16 +5,17 @@ use std::fmt::Write as _;
 
 use anyhow::{Context, Result};
 
-use super::{Recipe, Workshop};
+use super::{INSTRUMENTS, Recipe, TECHNIQUES, Workshop};
 
-/// The file of the figures.
-pub const FILE: &str = "held-out.txt";
-
-/// A training, and what it is asked about: a title and the groups, as a part of their names.
+/// A training that hears no recording of some groups, and is asked about them.
 struct Trial {
-    recipe: Recipe,
+    name: &'static str,
+    /// As what it is trained otherwise.
+    like: Recipe,
+    epochs: &'static str,
     /// Whether no recording of what it is asked about is left: neither this player's nor another's.
     whole_instruments: bool,
+    /// A title, and how the groups' names begin.
     asked: &'static [(&'static str, &'static str)],
 }
 
@@ -22,130 +23,108 @@ struct Trial {
 const TECHNIQUE_EPOCHS: &str = "30";
 const INSTRUMENT_EPOCHS: &str = "40";
 
-const fn techniques(name: &'static str, held_out: &'static str) -> Recipe {
-    Recipe {
-        name,
-        config: "techniques",
-        title: "Techniques",
-        label_set: "techniques",
-        mixtures: false,
-        held_out: Some(held_out),
-        epochs: Some(TECHNIQUE_EPOCHS),
-    }
+const fn techniques(name: &'static str, asked: &'static [(&'static str, &'static str)]) -> Trial {
+    Trial { name, like: TECHNIQUES, epochs: TECHNIQUE_EPOCHS, whole_instruments: false, asked }
 }
 
-const fn instruments(name: &'static str, held_out: &'static str) -> Recipe {
-    Recipe {
-        name,
-        config: "instruments",
-        title: "Instruments",
-        label_set: "every-instrument",
-        mixtures: false,
-        held_out: Some(held_out),
-        epochs: Some(INSTRUMENT_EPOCHS),
-    }
+const fn instruments(name: &'static str, asked: &'static [(&'static str, &'static str)]) -> Trial {
+    Trial { name, like: INSTRUMENTS, epochs: INSTRUMENT_EPOCHS, whole_instruments: false, asked }
 }
 
-const OTHER_ROOMS: &str = "^(double-bass|other-rooms/(baritone-sax|archtop-guitar))/";
-const ASKED_IN_OTHER_ROOMS: &[(&str, &str)] = &[
+const fn whole_instruments(name: &'static str, asked: &'static [(&'static str, &'static str)]) -> Trial {
+    Trial { name, like: TECHNIQUES, epochs: TECHNIQUE_EPOCHS, whole_instruments: true, asked }
+}
+
+const OTHER_ROOMS: &[(&str, &str)] = &[
     ("double bass, recorded by D. Smolken", "double-bass/double-bass/"),
     ("saxophone, recorded by Karoryfer", "other-rooms/baritone-sax/"),
     ("guitar, recorded by Karoryfer", "other-rooms/archtop-guitar/"),
 ];
-const PHILHARMONIA: &str = "^philharmonia/(double-bass|saxophone|guitar)/";
-const ASKED_IN_PHILHARMONIA: &[(&str, &str)] = &[
+const PHILHARMONIA: &[(&str, &str)] = &[
     ("double bass of the Philharmonia", "philharmonia/double-bass/"),
     ("saxophone of the Philharmonia", "philharmonia/saxophone/"),
     ("guitar of the Philharmonia", "philharmonia/guitar/"),
 ];
 
 const TRIALS: [Trial; 8] = [
-    Trial {
-        recipe: techniques("held-out-other-rooms", OTHER_ROOMS),
-        whole_instruments: false,
-        asked: ASKED_IN_OTHER_ROOMS,
-    },
-    Trial {
-        recipe: techniques("held-out-philharmonia", PHILHARMONIA),
-        whole_instruments: false,
-        asked: ASKED_IN_PHILHARMONIA,
-    },
-    // Each instrument stands in one of these; two or more are left out at once, so that four trainings do for ten.
-    Trial {
-        recipe: techniques("held-out-clarinet-cello", "^philharmonia/(clarinet|cello)/"),
-        whole_instruments: true,
-        asked: &[("clarinet", "philharmonia/clarinet/"), ("cello", "philharmonia/cello/")],
-    },
-    Trial {
-        recipe: techniques("held-out-flute-trombone", "^philharmonia/(flute|trombone)/"),
-        whole_instruments: true,
-        asked: &[("flute", "philharmonia/flute/"), ("trombone", "philharmonia/trombone/")],
-    },
-    Trial {
-        recipe: techniques("held-out-bassoon-horn", "^philharmonia/(bassoon|french-horn)/"),
-        whole_instruments: true,
-        asked: &[("bassoon", "philharmonia/bassoon/"), ("French horn", "philharmonia/french-horn/")],
-    },
-    Trial {
-        recipe: techniques("held-out-reeds", "^philharmonia/(oboe|english-horn|contrabassoon|bass-clarinet)/"),
-        whole_instruments: true,
-        asked: &[
+    techniques("held-out-other-rooms", OTHER_ROOMS),
+    techniques("held-out-philharmonia", PHILHARMONIA),
+    // Two or more are left out at once, so that four trainings do for ten.
+    whole_instruments(
+        "held-out-clarinet-cello",
+        &[("clarinet", "philharmonia/clarinet/"), ("cello", "philharmonia/cello/")],
+    ),
+    whole_instruments(
+        "held-out-flute-trombone",
+        &[("flute", "philharmonia/flute/"), ("trombone", "philharmonia/trombone/")],
+    ),
+    whole_instruments(
+        "held-out-bassoon-horn",
+        &[("bassoon", "philharmonia/bassoon/"), ("French horn", "philharmonia/french-horn/")],
+    ),
+    whole_instruments(
+        "held-out-reeds",
+        &[
             ("oboe", "philharmonia/oboe/"),
             ("cor anglais", "philharmonia/english-horn/"),
             ("contrabassoon", "philharmonia/contrabassoon/"),
             ("bass clarinet", "philharmonia/bass-clarinet/"),
         ],
-    },
-    Trial {
-        recipe: instruments("held-out-instruments-other-rooms", OTHER_ROOMS),
-        whole_instruments: false,
-        asked: ASKED_IN_OTHER_ROOMS,
-    },
-    Trial {
-        recipe: instruments("held-out-instruments-philharmonia", PHILHARMONIA),
-        whole_instruments: false,
-        asked: ASKED_IN_PHILHARMONIA,
-    },
+    ),
+    instruments("held-out-instruments-other-rooms", OTHER_ROOMS),
+    instruments("held-out-instruments-philharmonia", PHILHARMONIA),
 ];
+
+impl Trial {
+    fn recipe(&self) -> Recipe {
+        let groups: Vec<&str> = self.asked.iter().map(|(_, groups)| *groups).collect();
+        let held_out = Some(format!("^({})", groups.join("|")));
+        // The mixtures there are hold recordings that this training must not know.
+        Recipe { name: self.name, held_out, epochs: Some(self.epochs), mixtures: false, ..self.like.clone() }
+    }
+}
+
 /// Techniques whose sound no bow or breath holds.
 const NOT_BOWED: [&str; 3] = ["plucked", "struck", "none"];
 /// Techniques that bowed and plucked strings have.
 const EITHER: [&str; 2] = ["harmonic", "tremolo"];
 
-/// Trains what is not trained yet, and writes [`FILE`].
-pub fn measure(workshop: &Workshop<'_>) -> Result<()> {
+/// Trains what is not trained yet, and writes `NAME-held-out.txt`: the file's name.
+pub fn measure(workshop: &Workshop<'_>, like: &Recipe) -> Result<String> {
     let mut text = String::new();
     let mut of_instruments = Vec::new();
-    for Trial { recipe, whole_instruments, asked } in &TRIALS {
-        workshop.train(recipe)?;
-        workshop.tune(recipe)?;
-        for (title, groups) in *asked {
-            let predictions = ask(workshop, &mut text, recipe, title, groups)?;
-            if recipe.config == "techniques" {
+    for trial in TRIALS.iter().filter(|trial| trial.like.name == like.name) {
+        let recipe = trial.recipe();
+        workshop.train(&recipe)?;
+        workshop.tune(&recipe)?;
+        for (title, groups) in trial.asked {
+            let predictions = ask(workshop, &mut text, &recipe, title, groups)?;
+            if like.name == TECHNIQUES.name {
                 bowed_or_plucked(&mut text, &predictions)?;
             }
-            if *whole_instruments {
+            if trial.whole_instruments {
                 of_instruments.push(predictions);
             }
         }
     }
-    let mut pooled = vec!["evaluate", "--from-predictions"];
-    pooled.extend(of_instruments.iter().map(String::as_str));
-    workshop.tell(&mut text, "Techniques: the ten instruments that no recording in training was of", &pooled)?;
-    let file = workshop.folder.join(FILE);
-    std::fs::write(&file, text).with_context(|| format!("{}: it can't be written", file.display()))
+    if !of_instruments.is_empty() {
+        let title = format!("{}: the instruments that no recording in training was of", like.title);
+        let mut pooled = vec!["evaluate", "--from-predictions"];
+        pooled.extend(of_instruments.iter().map(String::as_str));
+        workshop.tell(&mut text, &title, &pooled)?;
+    }
+    let file = format!("{}-held-out.txt", like.name);
+    let path = workshop.folder.join(&file);
+    std::fs::write(&path, text).with_context(|| format!("{}: it can't be written", path.display()))?;
+    Ok(file)
 }
 
 /// What the model of a trial says of some of the groups that it never heard: the file of its predictions.
 fn ask(workshop: &Workshop<'_>, text: &mut String, recipe: &Recipe, title: &str, groups: &str) -> Result<String> {
-    let manifest = workshop.manifest(recipe);
-    let all = std::fs::read_to_string(&manifest).with_context(|| manifest.clone())?;
-    let mut rows = all.lines();
-    let mut some: String = rows.next().unwrap_or_default().to_owned() + "\n";
-    rows.filter(|row| row.contains(&format!(",{groups}"))).for_each(|row| some = format!("{some}{row}\n"));
     let name = format!("{}-{}", recipe.name, groups.trim_end_matches('/').replace('/', "-"));
-    let (asked, predictions) = (workshop.path(&format!("{name}.csv")), workshop.path(&format!("{name}-said.csv")));
-    std::fs::write(&asked, some).with_context(|| asked.clone())?;
+    let begins = format!(",{groups}");
+    let asked = workshop.part_of(&workshop.manifest(recipe), &name, |row| row.contains(&begins))?;
+    let predictions = workshop.path(&format!("{name}-said.csv"));
     let model = workshop.path(&format!("{}.onnx", recipe.name));
     let title = format!("{}: {title}, unknown to training", recipe.title);
     workshop.tell(
