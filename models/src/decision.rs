@@ -57,7 +57,7 @@ impl Default for Policy {
             gate_dbfs: -55.0,
             gate_hold_ms: 200.0,
             smoothing: Smoothing::MovingAverage { ms: 60.0 },
-            hysteresis: 0.25,
+            hysteresis: 0.2,
             min_confidence: 0.25,
             min_duration_ms: 0.0,
         }
