@@ -18,6 +18,8 @@ mod cbam;
 mod convolutional;
 mod head;
 mod init;
+#[cfg(all(test, feature = "libtorch"))]
+mod libtorch_tests;
 mod matrix;
 mod ms_crnn;
 mod pooled;

@@ -29,6 +29,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use tocco_models::{FrontendConfig, NONE, Task, write_beside};
 
@@ -44,7 +45,7 @@ use teacher::Teacher;
 use trainer::Trainer;
 
 /// Where the arithmetic of training runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DeviceKind {
     /// The processor: always there.
@@ -55,6 +56,12 @@ pub enum DeviceKind {
     Wgpu,
     /// An Apple graphics processor.
     Metal,
+    /// The processor, by PyTorch's library: sooner for networks of windows, later for those that stream.
+    Libtorch,
+    /// An NVIDIA card, by PyTorch's library.
+    LibtorchCuda,
+    /// An Apple graphics processor, by PyTorch's library.
+    LibtorchMps,
 }
 
 impl DeviceKind {
@@ -69,14 +76,32 @@ impl DeviceKind {
             Self::Wgpu => Ok(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)),
             #[cfg(feature = "metal")]
             Self::Metal => Ok(Device::metal(burn::tensor::DeviceKind::DefaultDevice)),
+            #[cfg(feature = "libtorch")]
+            Self::Libtorch => Ok(Device::libtorch()),
+            #[cfg(feature = "libtorch")]
+            Self::LibtorchCuda => Ok(Device::libtorch_cuda(0)),
+            #[cfg(feature = "libtorch")]
+            Self::LibtorchMps => Ok(Device::libtorch_mps()),
             #[allow(unreachable_patterns, reason = "with every feature on nothing is left")]
             other => {
-                let name = format!("{other:?}").to_lowercase();
+                let (name, feature) = (other.to_possible_value(), other.feature());
+                let name = name.as_ref().map_or("", |value| value.get_name());
                 bail!(
                     "this program was built without the device «{name}»: build it with `cargo install --path trainer \
-                     --features {name}`, or train with `--device cpu`"
+                     --features {feature}`, or train with `--device cpu`"
                 )
             }
+        }
+    }
+
+    /// The feature of this package that brings the device.
+    fn feature(self) -> &'static str {
+        match self {
+            Self::Cpu => "default",
+            Self::Cuda => "cuda",
+            Self::Wgpu => "wgpu",
+            Self::Metal => "metal",
+            Self::Libtorch | Self::LibtorchCuda | Self::LibtorchMps => "libtorch",
         }
     }
 }
