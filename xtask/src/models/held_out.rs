@@ -89,8 +89,15 @@ const NOT_BOWED: [&str; 3] = ["plucked", "struck", "none"];
 /// Techniques that bowed and plucked strings have.
 const EITHER: [&str; 2] = ["harmonic", "tremolo"];
 
-/// Trains what is not trained yet, and writes `NAME-held-out.txt`: the file's name.
-pub fn measure(workshop: &Workshop<'_>, like: &Recipe) -> Result<String> {
+/// Trains what is not trained yet. `NAME-held-out.txt` beside the shipped models holds what is known so far, after each
+/// training.
+pub fn measure(workshop: &Workshop<'_>, like: &Recipe) -> Result<()> {
+    let file = format!("{}-held-out.txt", like.name);
+    let path = workshop.folder.join(&file);
+    let keep = |text: &str| {
+        std::fs::write(&path, text).with_context(|| format!("{}: it can't be written", path.display()))?;
+        workshop.ship(&file)
+    };
     let mut text = String::new();
     let mut of_instruments = Vec::new();
     for trial in TRIALS.iter().filter(|trial| trial.like.name == like.name) {
@@ -106,17 +113,16 @@ pub fn measure(workshop: &Workshop<'_>, like: &Recipe) -> Result<String> {
                 of_instruments.push(predictions);
             }
         }
+        keep(&text)?;
     }
     if !of_instruments.is_empty() {
         let title = format!("{}: the instruments that no recording in training was of", like.title);
         let mut pooled = vec!["evaluate", "--from-predictions"];
         pooled.extend(of_instruments.iter().map(String::as_str));
         workshop.tell(&mut text, &title, &pooled)?;
+        keep(&text)?;
     }
-    let file = format!("{}-held-out.txt", like.name);
-    let path = workshop.folder.join(&file);
-    std::fs::write(&path, text).with_context(|| format!("{}: it can't be written", path.display()))?;
-    Ok(file)
+    Ok(())
 }
 
 /// What the model of a trial says of some of the groups that it never heard: the file of its predictions.
