@@ -34,7 +34,7 @@ struct Recipe {
     epochs: Option<&'static str>,
 }
 
-const TECHNIQUES: Recipe = Recipe {
+static TECHNIQUES: Recipe = Recipe {
     name: "techniques",
     config: "techniques",
     title: "Techniques",
@@ -43,7 +43,7 @@ const TECHNIQUES: Recipe = Recipe {
     held_out: None,
     epochs: None,
 };
-const INSTRUMENTS: Recipe = Recipe {
+static INSTRUMENTS: Recipe = Recipe {
     name: "instruments",
     config: "instruments",
     title: "Instruments",
@@ -52,7 +52,7 @@ const INSTRUMENTS: Recipe = Recipe {
     held_out: None,
     epochs: None,
 };
-const RECIPES: [Recipe; 2] = [TECHNIQUES, INSTRUMENTS];
+static RECIPES: [&Recipe; 2] = [&TECHNIQUES, &INSTRUMENTS];
 
 /// Decides, with the groups' names, in which split each recording stands.
 const SEED: &str = "1";
@@ -120,8 +120,8 @@ pub fn full_report(workspace: &Workspace, only: Option<&str>) -> Result<()> {
     chosen.iter().try_for_each(|recipe| held_out::measure(&workshop, recipe))
 }
 
-fn chosen(only: Option<&str>) -> Result<Vec<Recipe>> {
-    let chosen: Vec<Recipe> =
+fn chosen(only: Option<&str>) -> Result<Vec<&'static Recipe>> {
+    let chosen: Vec<&Recipe> =
         RECIPES.into_iter().filter(|recipe| only.is_none_or(|name| recipe.name == name)).collect();
     let names = RECIPES.map(|recipe| recipe.name).join(", ");
     ensure!(!chosen.is_empty(), "there is no recipe «{}»; there are {names}", only.unwrap_or_default());

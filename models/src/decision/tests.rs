@@ -12,6 +12,11 @@ fn decider(task: Task, policy: Policy) -> Decider {
     Decider::new(&card, 10.0, &policy).unwrap()
 }
 
+fn instruments(thresholds: [f32; 3], hysteresis: f32) -> Decider {
+    let card = crate::Card { task: Task::Instruments, thresholds: thresholds.into(), ..card() };
+    Decider::new(&card, 10.0, &Policy { hysteresis, ..policy() }).unwrap()
+}
+
 /// Classes of the test card: high, low, none.
 fn classes(decider: &mut Decider, posteriors: &[[f32; 3]]) -> Vec<Option<usize>> {
     posteriors.iter().map(|p| decider.decide(p, true).class).collect()
@@ -59,10 +64,7 @@ fn a_change_counts_only_after_the_minimum_duration() {
 
 #[test]
 fn instruments_sound_together_each_at_its_threshold() {
-    let mut card = card();
-    card.task = Task::Instruments;
-    card.thresholds = vec![0.3, 0.6, 0.5];
-    let mut d = Decider::new(&card, 10.0, &Policy { hysteresis: 0.1, ..policy() }).unwrap();
+    let mut d = instruments([0.3, 0.6, 0.5], 0.1);
     let sets: Vec<Vec<usize>> = [[0.35, 0.65, 0.0], [0.25, 0.55, 0.0], [0.1, 0.55, 0.0], [0.1, 0.1, 0.9]]
         .iter()
         .map(|p| d.decide(p, true).active.iter().collect())
@@ -73,10 +75,7 @@ fn instruments_sound_together_each_at_its_threshold() {
 
 #[test]
 fn an_instrument_with_a_low_threshold_ends_too() {
-    let mut card = card();
-    card.task = Task::Instruments;
-    card.thresholds = vec![0.2, 0.5, 0.5];
-    let mut d = Decider::new(&card, 10.0, &Policy { hysteresis: 0.25, ..policy() }).unwrap();
+    let mut d = instruments([0.2, 0.5, 0.5], 0.25);
     let mut sounds = |p: f32| d.decide(&[p, 0.0, 0.0], true).active.contains(0);
     assert_eq!([sounds(0.2), sounds(0.11), sounds(0.09)], [true, true, false]);
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
+use tocco_models::Policy;
 
 use super::engine::EngineArgs;
 use super::policy::PolicyArgs;
@@ -64,7 +65,8 @@ pub struct Args {
     /// Count false triggers on a folder of recordings that hold none of the model's classes.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["manifest", "data"])]
     negatives: Option<PathBuf>,
-    /// Measure how soon notes are recognised, with the decisions of the plugin: each recording must be a single note.
+    /// Measure how soon notes are recognised, with the settings below under «Decision»: each recording must be a single
+    /// note.
     #[arg(long, conflicts_with_all = ["tune", "labels", "negatives", "predictions"])]
     notes: bool,
     /// Draws for the 95 % intervals: of whole groups of the manifest, so that the takes of one note go together; of whole
@@ -119,23 +121,23 @@ pub fn run(args: Args) -> Result<()> {
         return tell(&args, &report, &predictions, Instant::now());
     };
     let start = Instant::now();
-    let gate_dbfs = args.policy.policy()?.gate_dbfs;
+    let policy = args.policy.policy()?;
     let ear = args.engine.open(model)?;
     if args.labels.is_some() || args.negatives.is_some() {
-        return continuous(&args, &ear);
+        return continuous(&args, &ear, &policy);
     }
     if args.notes {
-        return soon(&args, &ear);
+        return soon(&args, &ear, &policy);
     }
     let Chosen { rows, validation, source, skipped } = choose(&args)?;
     let wanted = wanted(&ear, &rows)?;
-    let tuned = args.tune.then(|| fit(&args, &ear, model, &rows, &validation)).transpose()?;
-    let heard = predict(&ear, &wanted, gate_dbfs)?;
+    let tuned = args.tune.then(|| fit(&args, &ear, model, &rows, &validation, policy.gate_dbfs)).transpose()?;
+    let heard = predict(&ear, &wanted, policy.gate_dbfs)?;
     let names = (ear.model.card().name.clone(), source);
     let mut report = Report::new(names, &heard.predictions, Some(&heard.hops), (args.resamples, args.seed));
     report.skipped = skipped + heard.skipped;
     if let Some((ear, mut tuned)) = tuned {
-        let heard = predict(&ear, &wanted, gate_dbfs)?;
+        let heard = predict(&ear, &wanted, policy.gate_dbfs)?;
         tuned.calibration_frames = heard.hops.figures();
         report.add_tuned(tuned, &heard.predictions);
     }
@@ -190,9 +192,9 @@ fn tell(args: &Args, report: &Report, predictions: &Predictions, start: Instant)
 }
 
 /// How soon single notes are recognised.
-fn soon(args: &Args, ear: &Ear) -> Result<()> {
+fn soon(args: &Args, ear: &Ear, policy: &Policy) -> Result<()> {
     let chosen = choose(args)?;
-    let heard = notes(ear, &chosen.rows, &args.policy.policy()?)?;
+    let heard = notes(ear, &chosen.rows, policy)?;
     let report = NotesReport {
         model: ear.model.card().name.clone(),
         source: chosen.source,
@@ -208,9 +210,8 @@ fn soon(args: &Args, ear: &Ear) -> Result<()> {
     Ok(())
 }
 
-/// Continuous recordings with the policy as the plugin has it.
-fn continuous(args: &Args, ear: &Ear) -> Result<()> {
-    let policy = args.policy.policy()?;
+/// Continuous recordings, decided upon as the options say.
+fn continuous(args: &Args, ear: &Ear, policy: &Policy) -> Result<()> {
     let tolerance_s = args.onset_tolerance_ms / 1000.0;
     ensure!(
         (0.0..=10.0).contains(&tolerance_s),
@@ -220,15 +221,11 @@ fn continuous(args: &Args, ear: &Ear) -> Result<()> {
     let card = ear.model.card();
     let draws = (args.resamples, args.seed);
     let followed =
-        |labels: &PathBuf| follow(ear, &Track::find(labels, &args.recordings, card)?, &policy, tolerance_s, draws);
+        |labels: &PathBuf| follow(ear, &Track::find(labels, &args.recordings, card)?, policy, tolerance_s, draws);
     let report = ContinuousReport {
         model: card.name.clone(),
         continuous: args.labels.as_ref().map(followed).transpose()?,
-        false_triggers: args
-            .negatives
-            .as_ref()
-            .map(|folder| false_triggers(ear, folder, &policy, draws))
-            .transpose()?,
+        false_triggers: args.negatives.as_ref().map(|folder| false_triggers(ear, folder, policy, draws)).transpose()?,
     };
     if told(args, "report.json", &report)? {
         return Ok(());
@@ -241,7 +238,14 @@ fn continuous(args: &Args, ear: &Ear) -> Result<()> {
 }
 
 /// Fits temperature, offsets and thresholds to the validation split, writes them where asked, and answers with them.
-fn fit(args: &Args, ear: &Ear, model: &Path, judged: &[Row], validation: &[Row]) -> Result<(Ear, TunedOn)> {
+fn fit(
+    args: &Args,
+    ear: &Ear,
+    model: &Path,
+    judged: &[Row],
+    validation: &[Row],
+    gate_dbfs: f32,
+) -> Result<(Ear, TunedOn)> {
     let manifest = args.manifest.as_deref().unwrap_or(Path::new("")).display();
     ensure!(
         !validation.is_empty(),
@@ -253,7 +257,7 @@ fn fit(args: &Args, ear: &Ear, model: &Path, judged: &[Row], validation: &[Row])
     } else {
         apart(judged, validation).with_context(|| format!("{manifest}: --tune refuses"))?;
     }
-    let tuned = tune(ear, model, &wanted(ear, validation)?, args.policy.policy()?.gate_dbfs)?;
+    let tuned = tune(ear, model, &wanted(ear, validation)?, gate_dbfs)?;
     let (ear, bytes) = ear.with_card(model, &tuned.card)?;
     if let Some(path) = &args.write_card {
         tocco_models::write_beside(path, &bytes)?;

@@ -11,7 +11,7 @@ use super::{INSTRUMENTS, Recipe, TECHNIQUES, Workshop};
 struct Trial {
     name: &'static str,
     /// As what it is trained otherwise.
-    like: Recipe,
+    like: &'static Recipe,
     epochs: &'static str,
     /// Whether no recording of what it is asked about is left: neither this player's nor another's.
     whole_instruments: bool,
@@ -24,15 +24,15 @@ const TECHNIQUE_EPOCHS: &str = "30";
 const INSTRUMENT_EPOCHS: &str = "40";
 
 const fn techniques(name: &'static str, asked: &'static [(&'static str, &'static str)]) -> Trial {
-    Trial { name, like: TECHNIQUES, epochs: TECHNIQUE_EPOCHS, whole_instruments: false, asked }
+    Trial { name, like: &TECHNIQUES, epochs: TECHNIQUE_EPOCHS, whole_instruments: false, asked }
 }
 
 const fn instruments(name: &'static str, asked: &'static [(&'static str, &'static str)]) -> Trial {
-    Trial { name, like: INSTRUMENTS, epochs: INSTRUMENT_EPOCHS, whole_instruments: false, asked }
+    Trial { name, like: &INSTRUMENTS, epochs: INSTRUMENT_EPOCHS, whole_instruments: false, asked }
 }
 
 const fn whole_instruments(name: &'static str, asked: &'static [(&'static str, &'static str)]) -> Trial {
-    Trial { name, like: TECHNIQUES, epochs: TECHNIQUE_EPOCHS, whole_instruments: true, asked }
+    Trial { whole_instruments: true, ..techniques(name, asked) }
 }
 
 const OTHER_ROOMS: &[(&str, &str)] = &[
@@ -79,7 +79,7 @@ impl Trial {
     fn recipe(&self) -> Recipe {
         let groups: Vec<&str> = self.asked.iter().map(|(_, groups)| *groups).collect();
         let held_out = Some(format!("^({})", groups.join("|")));
-        // The mixtures there are hold recordings that this training must not know.
+        // The mixtures that there are hold recordings that this training must not know.
         Recipe { name: self.name, held_out, epochs: Some(self.epochs), mixtures: false, ..self.like.clone() }
     }
 }
