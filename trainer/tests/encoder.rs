@@ -126,6 +126,16 @@ fn a_head_on_raw_audio_learns_exports_and_finds_its_embeddings_again() {
     );
     assert!(first.err.contains("21 recordings heard by the encoder") && first.err.contains("0 known"), "{}", first.err);
     assert!(case.recall("attention") > 0.95, "{}", first.err);
+    let run = case.folder.path().join("attention");
+    let page = std::fs::read_to_string(run.join("report.html")).unwrap();
+    // The encoder, choices of the training, and its curves.
+    for word in ["audio-encoder.onnx", "attention", "batch_size", "macro-recall without none"] {
+        assert!(page.contains(word), "the page lacks {word}");
+    }
+    assert_eq!(std::fs::read_to_string(run.join("history.csv")).unwrap().lines().count(), 1 + 12);
+    let again = case.folder.path().join("again.html");
+    tocco!("report", "--run", run, "--out", again).ok();
+    assert_eq!(std::fs::read_to_string(again).unwrap().len(), page.len());
     let model = Model::load(&case.model("attention")).unwrap();
     assert_eq!(model.card().classes, ["high", "low", "none"]);
     assert_eq!(model.card().network, NetworkKind::Audio { samples: SAMPLES, hop: 1600 });
@@ -244,12 +254,14 @@ fn options_that_a_head_has_no_use_for_are_refused_by_name() {
     };
     for (rest, reason) in [
         ("--schedule plateau", "--schedule does not go with --encoder: a head learns with --epochs"),
-        ("--augment a.toml", "--augment does not go with --encoder: an encoder hears the recordings as they are"),
+        (
+            "--augment a.toml",
+            "--augment does not go with --encoder: an encoder hears the recordings as they are: «tocco augment»",
+        ),
         ("--scene-s 2", "--scene-s does not go with --encoder"),
         ("--mels 40", "--mels does not go with --encoder: what the encoder hears is said with --encoder-rate"),
         ("--channels 8", "--channels does not go with --encoder: the network is the encoder"),
         ("--patience 3", "--patience does not go with --encoder"),
-        ("--no-report", "--no-report does not go with --encoder: there is no page"),
         ("--from other", "--from does not go with --encoder: a head on an encoder begins anew"),
         ("--teacher t.onnx", "--teacher does not go with --encoder: it teaches whole networks"),
     ] {
@@ -261,6 +273,6 @@ fn options_that_a_head_has_no_use_for_are_refused_by_name() {
     let words = ask("[augment.tilt]\nchance = 1\n", "");
     assert!(words.contains("run.toml: [augment] does not go with --encoder"), "{words}");
     // What it does use is not in the way: the manifest is what is missing.
-    let words = ask("[schedule]\nepochs = 3\n", "--head linear --lr 0.1 --seed 3 --task instruments");
+    let words = ask("[schedule]\nepochs = 3\n", "--head linear --lr 0.1 --seed 3 --task instruments --no-report");
     assert!(words.contains("m.csv"), "{words}");
 }

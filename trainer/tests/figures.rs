@@ -237,6 +237,13 @@ fn false_triggers_are_counted_a_minute() {
     assert!((triggers["per_minute"].as_f64().unwrap() - 10.0).abs() < 0.01, "one in 6 s: {triggers}");
     let interval = &triggers["per_minute_interval"];
     assert_eq!((&interval["low"], &interval["high"]), (&0.0.into(), &30.0.into()), "none or two in 4 s: {triggers}");
+    #[cfg(unix)]
+    {
+        let links = folder_made(&root.path().join("links"));
+        std::os::unix::fs::symlink(folder.join("sub/cough.wav"), links.join("elsewhere.wav")).unwrap();
+        let report = json(tocco!("evaluate", "--model", model, "--negatives", links, "--json"));
+        assert_eq!(report["false_triggers"]["triggers"], 1, "a link is a recording too: {report}");
+    }
     let nothing = tocco!("evaluate", "--model", model, "--negatives", root.path().join("gone")).refusal();
     assert!(nothing.contains("gone"), "{nothing}");
 }

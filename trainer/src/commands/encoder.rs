@@ -6,10 +6,12 @@ use anyhow::{Result, ensure};
 use burn::tensor::Device;
 
 use super::remark;
+use super::report::of_training;
 use super::train::SegmentArgs;
 use crate::encoder::{Cache, Encoder, HeadKind, HeadTraining, InputKind, Wish, default_folder, train};
 use crate::engine::Provider;
 use crate::export::OrtCheck;
+use crate::listen::Engine;
 use crate::manifest::Manifest;
 
 /// Options that belong to `--encoder`.
@@ -85,6 +87,8 @@ pub(super) struct Common<'a> {
     pub device: &'a Device,
     /// The windows that are heard.
     pub segments: &'a SegmentArgs,
+    /// Whether the run gets a page.
+    pub report: bool,
     /// What `--task` and the options of the training say. `head`, `windows`, `cut` and `decision_s` are set here.
     pub training: HeadTraining,
 }
@@ -132,6 +136,10 @@ impl EncoderArgs {
         }
         let report = run.export(&run.settings.name, &common.out.join("model.onnx"), &OrtCheck::usual())?;
         remark(report.text());
+        if common.report {
+            let engine = (Engine::Ort, self.execution_provider);
+            of_training(common.out, common.manifest, engine)?;
+        }
         Ok(())
     }
 

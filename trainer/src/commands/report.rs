@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use tocco_models::Policy;
 
 use super::engine::EngineArgs;
+use crate::encoder::EncoderRun;
 use crate::engine::Provider;
 use crate::evaluation::Wanted;
 use crate::listen::{Ear, Engine};
@@ -54,18 +55,20 @@ const MISTAKES: usize = 12;
 /// # Errors
 /// The run, model or manifest is refused, or no recording can be used.
 pub fn run(args: Args) -> Result<()> {
-    let run = args.run.as_deref().map(Run::open).transpose()?;
-    let (model, manifest) = match (&run, args.model, args.manifest) {
-        (Some(run), _, Some(manifest)) => (run.folder.join("model.onnx"), manifest),
-        (Some(run), _, None) => (run.folder.join("model.onnx"), run.request()?.manifest),
-        (None, Some(model), Some(manifest)) => (model, manifest),
-        _ => bail!("say what the page is about: --run DIR, or --model FILE with --manifest FILE"),
+    let trained = args.run.as_deref().map(Trained::open).transpose()?;
+    let model = args.model.or_else(|| Some(args.run.as_ref()?.join("model.onnx")));
+    let manifest = match (args.manifest, &args.run) {
+        (None, Some(folder)) => learnt_from(folder)?,
+        (manifest, _) => manifest,
+    };
+    let (Some(model), Some(manifest)) = (model, manifest) else {
+        bail!("say what the page is about: --run DIR, or --model FILE with --manifest FILE");
     };
     let manifest = Manifest::read(&manifest)?;
     manifest.remarks().iter().for_each(super::remark);
     let ear = args.engine.open(&model)?;
     let page = Page {
-        run: run.as_ref(),
+        trained: trained.as_ref(),
         ear: &ear,
         manifest: &manifest,
         split: args.split,
@@ -80,16 +83,46 @@ pub fn run(args: Args) -> Result<()> {
 ///
 /// # Errors
 /// As [`run`].
-pub fn of_training(run: &Run, manifest: &Manifest) -> Result<()> {
-    let ear = Ear::open(&run.folder.join("model.onnx"), Engine::Tract, Provider::Cpu)?;
+pub fn of_training(folder: &Path, manifest: &Manifest, (engine, provider): (Engine, Provider)) -> Result<()> {
+    let ear = Ear::open(&folder.join("model.onnx"), engine, provider)?;
+    let trained = Some(&Trained::open(folder)?);
     let split = if manifest.split(Split::Test).next().is_some() { Split::Test } else { Split::Val };
     let gate_dbfs = Policy::default().gate_dbfs;
-    let page = Page { run: Some(run), ear: &ear, manifest, split, mistakes: MISTAKES, audio: true, gate_dbfs };
-    page.write(&run.folder.join("report.html"))
+    let page = Page { trained, ear: &ear, manifest, split, mistakes: MISTAKES, audio: true, gate_dbfs };
+    page.write(&folder.join("report.html")).context("the model is written, but the page about it is not")
+}
+
+/// How a model was trained.
+struct Trained {
+    /// What was chosen, by name.
+    chosen: Vec<(String, String)>,
+    /// The curves; older runs have none.
+    curves: Vec<history::Row>,
+}
+
+impl Trained {
+    fn open(folder: &Path) -> Result<Self> {
+        let chosen = if EncoderRun::is_at(folder) {
+            settings::flat(&EncoderRun::open(folder)?.chosen())?
+        } else {
+            settings::flat(&Run::open(folder)?.settings.options)?
+        };
+        let path = folder.join(history::FILE);
+        let curves = if path.exists() { history::read(&path)? } else { Vec::new() };
+        Ok(Self { chosen, curves })
+    }
+}
+
+/// The manifest of a training; older heads on encoders do not tell it.
+fn learnt_from(folder: &Path) -> Result<Option<PathBuf>> {
+    if EncoderRun::is_at(folder) {
+        return Ok(EncoderRun::open(folder)?.settings.manifest);
+    }
+    Ok(Some(Run::open(folder)?.request()?.manifest))
 }
 
 struct Page<'a> {
-    run: Option<&'a Run>,
+    trained: Option<&'a Trained>,
     ear: &'a Ear,
     manifest: &'a Manifest,
     split: Split,
@@ -106,21 +139,12 @@ impl Page<'_> {
         let (path, split) = (self.manifest.path.display(), self.split.name());
         ensure!(!wanted.is_empty(), "{path}: the split «{split}» holds no recording to judge the model by");
         let name = self.manifest.path.file_name().unwrap_or_default().to_string_lossy();
-        let (mut curves, mut chosen) = (Vec::new(), Vec::new());
-        if let Some(run) = self.run {
-            let path = run.folder.join(history::FILE);
-            // Runs of older versions have none.
-            if path.exists() {
-                curves = history::read(&path)?;
-            }
-            chosen = settings::flat(&run.settings.options)?;
-        }
         let subject = Subject {
             ear: self.ear,
             wanted: &wanted,
             source: format!("{name}, split {split}"),
-            history: curves,
-            settings: chosen,
+            history: self.trained.map(|t| t.curves.clone()).unwrap_or_default(),
+            settings: self.trained.map(|t| t.chosen.clone()).unwrap_or_default(),
             mistakes: self.mistakes,
             audio: self.audio,
             gate_dbfs: self.gate_dbfs,

@@ -20,7 +20,9 @@ use tocco_models::{FrontendConfig, Task};
 use super::encoder::{Common, EncoderArgs};
 use super::remark;
 use crate::augment::{Choice, Polyphony, Voices};
+use crate::engine::Provider;
 use crate::export::{OrtCheck, export};
+use crate::listen::Engine;
 use crate::manifest::Manifest;
 use crate::net::{GruShape, OnSummary, Shape, SummaryShape, TcnShape};
 use crate::toml_file::TomlFile;
@@ -258,8 +260,8 @@ pub fn run(args: Args) -> Result<()> {
             let manifest = Manifest::read(manifest)?;
             manifest.remarks().iter().for_each(remark);
             let out = out.clone();
-            let (segments, device) = (&args.segments, &device);
-            return args.encoder.run(Common { manifest: &manifest, out: &out, device, segments, training });
+            let (segments, device, report) = (&args.segments, &device, !args.no_report);
+            return args.encoder.run(Common { manifest: &manifest, out: &out, device, segments, report, training });
         }
         let options = options(&args, &matches, tables.as_ref())?;
         let config = config::as_used(&command(), &matches, &options)?;
@@ -276,8 +278,7 @@ pub fn run(args: Args) -> Result<()> {
     remark(report.text());
     if !args.no_report {
         let manifest = args.manifest.map_or_else(|| Ok(run.request()?.manifest), Ok::<_, anyhow::Error>)?;
-        super::report::of_training(&run, &Manifest::read(&manifest)?)
-            .context("the model is written, but the page about it is not")?;
+        super::report::of_training(&run.folder, &Manifest::read(&manifest)?, (Engine::Tract, Provider::Cpu))?;
     }
     Ok(())
 }

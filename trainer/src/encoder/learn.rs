@@ -12,6 +12,7 @@ use indicatif::ProgressBar;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
+use serde::{Deserialize, Serialize};
 use tocco_models::Task;
 
 use super::cache::Embeddings;
@@ -25,6 +26,7 @@ use crate::metrics::{Logits, TEMPERATURES, temperature};
 use crate::net::{Hearing, Net, values};
 use crate::segments::Segmentation;
 use crate::train::{Settings, classes};
+use crate::watch::{Plan, Validation, Watcher};
 
 /// Rooms in which nobody plays, for models that know `none`.
 const ROOMS: usize = 24;
@@ -36,7 +38,7 @@ const TOGETHER: usize = 64;
 const SMOOTHING: f32 = 0.05;
 
 /// What a person chooses about the training of a head.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HeadTraining {
     /// One class at a time, or any number.
     pub task: Task,
@@ -120,11 +122,13 @@ pub fn train(
             deviation,
             data: manifest.sources(),
             decision_s: training.decision_s,
+            manifest: Some(std::path::absolute(&manifest.path)?),
+            training: Some(training.clone()),
         },
     };
     run.begin()?;
     let head = run.head()?;
-    let net = learn(&head, &learnt, &validated, training, device)?;
+    let net = learn(&run, &learnt, &validated, training, device)?;
     run.save_head(&net)?;
     let answers = answer(&net, &head, &validated, device);
     let mut metrics = BTreeMap::new();
@@ -214,12 +218,13 @@ fn statistics(items: &[Item], size: usize) -> (Vec<f32>, Vec<f32>) {
 
 /// The weights that validated best.
 fn learn(
-    head: &Settings,
+    run: &EncoderRun,
     learnt: &[Item],
     validated: &[Item],
     training: &HeadTraining,
     device: &Device,
 ) -> Result<Net> {
+    let head = &run.head()?;
     let on_device = device.clone().autodiff();
     let mut net = Net::new(&head.net(), training.seed, &on_device);
     let mut optimizer = AdamWConfig::new().with_weight_decay(training.weight_decay).with_epsilon(1e-8).init();
@@ -229,6 +234,10 @@ fn learn(
     let mut rng = StdRng::seed_from_u64(training.seed);
     let draw = Draw::new(learnt, head.classes.len());
     let mut best: Option<(f64, Vec<f32>)> = None;
+    let (encoder, batch_size) = (&run.settings.encoder, training.batch_size);
+    let step_sound_s = (batch_size * encoder.hears.samples()) as f64 / f64::from(encoder.rate);
+    let plan = Plan { epochs: training.epochs, steps: total, first_step: 0, step_sound_s };
+    let mut watcher = Watcher::start(&run.folder, plan, &run.chosen())?;
     for step in 0..total {
         let batch = draw.batch(learnt, head, training.batch_size, &mut rng)?;
         let way = (step as f64 + 0.5) / total as f64;
@@ -237,19 +246,26 @@ fn learn(
         let loss = loss(&logits, &batch, training.task, &on_device);
         let gradients = GradientsParams::from_grads(loss.backward(), &net);
         net = optimizer.step(rate, net, gradients);
+        let value = loss.inner().into_scalar::<f32>();
+        watcher.step(rate, Some(value))?;
         if (step + 1) % steps != 0 {
             continue;
         }
-        let value = loss.inner().into_scalar::<f32>();
         ensure!(value.is_finite(), "the loss is no longer a number after {step} steps: train with a smaller --lr");
         let now = net.valid();
         let found = score(&answer(&now, head, validated, device), training.task, &head.classes);
-        let epoch = (step + 1) / steps;
-        remark(format_args!("epoch {epoch}/{}  loss {value:.3}  validation: {found}", training.epochs));
+        watcher.validated(&Validation {
+            epoch: (step + 1) / steps,
+            loss: found.loss,
+            macro_f1: found.macro_f1,
+            macro_recall: found.macro_recall,
+            confusion: &found.confusion,
+        })?;
         if best.as_ref().is_none_or(|(best, _)| found.selection() >= *best) {
             best = Some((found.selection(), now.weights()));
         }
     }
+    watcher.finish();
     let (_, weights) = best.context("there was no step of training")?;
     Ok(Net::new(&head.net(), 0, device).with_weights(&weights))
 }

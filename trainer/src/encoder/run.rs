@@ -5,6 +5,7 @@
 //! | `encoder.json` | [`EncoderSettings`]: classes, encoder, head, normalisation, sources |
 //! | `head.bpk` | the weights that validated best |
 //! | `figures.json` | what was measured, and the temperature |
+//! | `history.csv`, `tensorboard/` | the curves, see [`crate::watch`] |
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ use tocco_models::{CARD_FORMAT, Card, DataSource, NetworkKind, Reference, Task, 
 use super::embed::{Encoder, Identity};
 use super::heads::{HeadKind, settings};
 use super::hears::Hears;
-use super::learn::logits_of;
+use super::learn::{HeadTraining, logits_of};
 use super::{merge, windows};
 use crate::export::{Asked, OrtCheck, Report, check_engines, licence, onnx_model, plucked};
 use crate::net::Net;
@@ -56,6 +57,10 @@ pub struct EncoderSettings {
     pub data: Vec<DataSource>,
     /// Seconds between two decisions.
     pub decision_s: f64,
+    /// Where the recordings are listed; older runs do not tell.
+    pub manifest: Option<PathBuf>,
+    /// What was chosen for the training; older runs do not tell.
+    pub training: Option<HeadTraining>,
 }
 
 /// What was measured after training.
@@ -97,6 +102,18 @@ impl EncoderRun {
     /// Where the training has not ended.
     pub fn figures(&self) -> Result<Figures> {
         read_json(&self.folder.join(FIGURES_FILE)).context("the training has not ended")
+    }
+
+    /// What a person chose, for the report and TensorBoard.
+    #[must_use]
+    pub fn chosen(&self) -> impl Serialize + use<> {
+        #[derive(Serialize)]
+        struct Chosen {
+            encoder: Identity,
+            #[serde(flatten)]
+            training: Option<HeadTraining>,
+        }
+        Chosen { encoder: self.settings.encoder.clone(), training: self.settings.training.clone() }
     }
 
     /// Exports encoder and head as one model to `path`; it is written only after every engine that was asked gave the
@@ -185,7 +202,7 @@ impl EncoderRun {
 
     /// Makes the folder ready: what an older training left must never go out with other settings.
     pub(super) fn begin(&self) -> Result<()> {
-        for name in [FIGURES_FILE, HEAD_FILE, "model.onnx", "run.json"] {
+        for name in [FIGURES_FILE, HEAD_FILE, "model.onnx", "run.json", "report.html"] {
             let path = self.folder.join(name);
             match std::fs::remove_file(&path) {
                 Err(e) if e.kind() != std::io::ErrorKind::NotFound => {

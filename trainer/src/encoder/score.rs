@@ -1,21 +1,25 @@
 //! How good a head is on recordings, and how sure it may be.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use tocco_models::{NONE, Task};
 
-use crate::metrics::{Logits, mean_log_posterior};
+use crate::metrics::{Confusion, Logits, mean_log_posterior};
 
 /// Figures over recordings; a recording's posterior is the mean over its windows, of logarithms where one class sounds
 /// at a time.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Score {
     files: usize,
-    macro_f1: f64,
-    macro_recall: f64,
+    /// Mean over the classes of the harmonic mean of precision and recall.
+    pub macro_f1: f64,
+    /// Mean over the classes other than `none` of the share of recordings that are recognised.
+    pub macro_recall: f64,
     recalls: Vec<(String, f64)>,
-    loss: f64,
+    /// Mean negative log-likelihood.
+    pub loss: f64,
+    /// Which class was the likeliest where a single one sounds.
+    pub confusion: Confusion,
 }
 
 impl Score {
@@ -35,15 +39,10 @@ impl Score {
     }
 }
 
-impl fmt::Display for Score {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "macro-F1 {:.3}, macro-recall {:.3}, loss {:.3}", self.macro_f1, self.macro_recall, self.loss)
-    }
-}
-
 /// Scores recordings: the likeliest class where one sounds at a time, else every class from one half on.
 pub(super) fn score(answers: &[Logits], task: Task, classes: &[String]) -> Score {
     let mut counts = vec![Counts::default(); classes.len()];
+    let mut confusion = Confusion::new(classes);
     let mut loss = 0.0;
     for file in answers {
         let posterior = posterior(&file.values, classes.len(), task);
@@ -55,6 +54,10 @@ pub(super) fn score(answers: &[Logits], task: Task, classes: &[String]) -> Score
                 Task::Instruments => posterior[class] >= 0.5,
             };
             count.add(sounds, claimed);
+        }
+        let mut sounding = (0..classes.len()).filter(|class| file.truth[*class] == Some(true));
+        if let (Some(only), None) = (sounding.next(), sounding.next()) {
+            confusion.add(only, strongest, 1);
         }
         loss += file.surprise(task, 1.0);
     }
@@ -70,6 +73,7 @@ pub(super) fn score(answers: &[Logits], task: Task, classes: &[String]) -> Score
         macro_recall: mean(&of_notes),
         recalls,
         loss: loss / answers.len().max(1) as f64,
+        confusion,
     }
 }
 

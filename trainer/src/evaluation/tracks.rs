@@ -148,7 +148,7 @@ fn recordings_with_tracks(folder: &Path) -> Result<Vec<PathBuf>> {
 /// Recordings in a folder and those below it down to a depth, sorted.
 fn recordings_in(folder: &Path, depth: usize) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    for entry in walkdir::WalkDir::new(folder).max_depth(depth).sort_by_file_name() {
+    for entry in walkdir::WalkDir::new(folder).follow_links(true).max_depth(depth).sort_by_file_name() {
         let entry = entry.with_context(|| format!("{}: the folder can't be read", folder.display()))?;
         if entry.file_type().is_file() && has_audio_extension(entry.path()) {
             found.push(entry.into_path());

@@ -9,7 +9,7 @@ use crate::encoder::{HeadKind, HeadTraining};
 use crate::toml_file::TomlFile;
 
 /// Options that hold with and without an encoder; those of its own stand under [`OWN`].
-const SHARED: [&str; 14] = [
+const SHARED: [&str; 15] = [
     "config",
     "manifest",
     "out",
@@ -24,9 +24,13 @@ const SHARED: [&str; 14] = [
     "segment-overlap",
     "padding",
     "trim",
+    "no-report",
 ];
 /// The heading of an encoder's options.
 const OWN: &str = "Encoder";
+/// Embeddings are kept, so what they are made of must lie on disk.
+const AS_THEY_ARE: &str =
+    "an encoder hears the recordings as they are: «tocco augment» writes varied copies and a manifest of them";
 
 /// The training of a head: quick, since the embeddings are there. `tables`: the file of `--config`, where its tables of
 /// augmentation count.
@@ -37,7 +41,7 @@ pub(super) fn training(args: &Args, matches: &ArgMatches, tables: Option<&TomlFi
     refuse_others(matches)?;
     if let Some(file) = tables.filter(|file| config::augments(file).unwrap_or(false)) {
         let at = file.path().display();
-        bail!("{at}: [augment] does not go with --encoder: an encoder hears the recordings as they are");
+        bail!("{at}: [augment] does not go with --encoder: {AS_THEY_ARE}");
     }
     let training = HeadTraining {
         task: args.task.task(),
@@ -67,12 +71,12 @@ fn refuse_others(matches: &ArgMatches) -> Result<()> {
         let why = match (name, arg.get_help_heading()) {
             ("from", _) => "a head on an encoder begins anew",
             ("teacher", _) => "it teaches whole networks",
-            ("no-report", _) => "there is no page about a head",
             ("workers", _) => "the embeddings are there before the head learns",
             ("checkpoint-s", _) => "a head is trained too quickly for checkpoints",
             (_, Some("Net")) => "the network is the encoder with the --head on it",
             (_, Some("Frontend")) => "what the encoder hears is said with --encoder-rate, --encoder-mels and so on",
-            (_, Some("Data" | "Augment")) => "an encoder hears the recordings as they are, one by one",
+            (_, Some("Augment")) => AS_THEY_ARE,
+            (_, Some("Data")) => "an encoder hears the recordings as they are, one by one",
             _ => "a head learns with --epochs, --batch-size, --lr and --weight-decay alone",
         };
         bail!("--{name} does not go with --encoder: {why}");
