@@ -7,7 +7,7 @@
 //! | `windows` | the pieces of recordings that it hears |
 //! | `embed`, `cache` | recordings to embeddings, kept on disk |
 //! | `heads` | the networks on top |
-//! | `learn`, `score` | training |
+//! | `learn` | training |
 //! | `merge` | encoder and head as one graph |
 //! | `run` | the folder of a training, and its export |
 
@@ -18,7 +18,6 @@ mod hears;
 mod learn;
 mod merge;
 mod run;
-mod score;
 mod windows;
 
 pub use cache::{Cache, Embeddings, default_folder};

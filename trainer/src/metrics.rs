@@ -11,6 +11,7 @@ mod events;
 mod logits;
 mod multilabel;
 mod ranking;
+mod recordings;
 
 pub use bootstrap::{Bootstrap, Interval};
 pub use calibration::{Bin, Calibration, Reliability, TEMPERATURES, offsets, temperature};
@@ -19,6 +20,7 @@ pub use events::{Event, EventFigures, Heard, Hop, Judge, STABLE_S, within};
 pub use logits::{Logits, mean_log_posterior};
 pub use multilabel::{SetFigures, best_thresholds, set_figures};
 pub use ranking::{ClassRanking, Ranking, average_precision, mean_average_precision, ranking, roc_auc};
+pub use recordings::{RecordingScore, Rule};
 
 /// One recording: how strongly each class was heard, and whether it is there.
 #[derive(Debug, Clone, PartialEq)]

@@ -332,6 +332,32 @@ fn recordings_of_several_classes_teach_instruments_and_not_techniques() {
     }
 }
 
+/// Notes that sound together, of which some have not been listened to for both classes, say enough to validate by.
+#[test]
+fn recordings_of_several_classes_validate_instruments() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = data_set(folder.path());
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    let train = text.lines().filter(|row| !row.contains(",val,")).enumerate();
+    let mut rows: Vec<String> = train.map(|(i, row)| format!("{row},{}", if i == 0 { "known" } else { "" })).collect();
+    for (number, split) in (0_u8..).zip(["val", "val", "val", "test"]) {
+        let hz = 150.0 + 40.0 * f32::from(number);
+        let both: Vec<f32> = note(hz, 0.5, 0.03).iter().zip(note(1.5 * hz, 4.0, 0.03)).map(|(a, b)| a + b).collect();
+        write_wav(&folder.path().join(format!("both{number}.wav")), &both);
+        let (labels, known) = if number == 0 { ("bright", "bright") } else { ("bright;dull", "") };
+        rows.push(format!("both{number}.wav,{labels},both-{number},{split},0.5,{RATE},{known}"));
+    }
+    std::fs::write(&manifest, rows.join("\n")).unwrap();
+    let run = folder.path().join("run");
+    let output = tocco(&small(&manifest, &run, "--epochs 1 --no-report --task instruments"));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let of = |name: &str| metrics(&run)["metrics"][name].as_f64().unwrap();
+    assert_eq!(of("val/files"), 3.0);
+    // Of the three one was not listened to for dull notes.
+    assert!(["bright", "dull"].iter().all(|class| (0.0..=1.0).contains(&of(&format!("val/file_recall/{class}")))));
+    assert_eq!(of("test/files"), 7.0, "six notes and one of two");
+}
+
 /// Where any number of instruments may sound, a recording called `none` holds none of them: it is no class.
 #[test]
 fn noise_teaches_instruments_that_nothing_plays() {

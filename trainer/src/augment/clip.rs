@@ -59,13 +59,6 @@ impl Clip {
         Some(Self { samples, classes, known, kind, is_phrase: false, weight: 1.0, levels, onset, peak })
     }
 
-    /// The class of a recording in which exactly one sounds.
-    #[must_use]
-    pub fn class(&self) -> Option<usize> {
-        // At most 127: it fits every index.
-        (self.classes.count_ones() == 1).then_some(self.classes.trailing_zeros() as usize)
-    }
-
     /// Level at a sample relative to the loudest, in dB.
     pub(super) fn level(&self, sample: f64) -> f32 {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positions within a clip")]

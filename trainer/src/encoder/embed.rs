@@ -14,9 +14,6 @@ use crate::audio;
 use crate::engine::{self, Network, Provider};
 use crate::segments::Segmentation;
 
-/// Longer recordings are heard up to here, in seconds.
-const LONGEST_S: f64 = 30.0;
-
 /// A row that can't be learnt from, whatever the encoder.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -136,15 +133,11 @@ impl Encoder {
     pub fn recording(&mut self, path: &Path, count: usize, cut: Option<&Segmentation>) -> Result<Embeddings> {
         let sound = std::fs::read(path).with_context(|| format!("{}: the recording can't be read", path.display()))?;
         let (count_bytes, how) = (count.to_le_bytes(), cut.map(serde_json::to_vec).transpose()?);
-        let heard: [&[u8]; 3] = [b"recording", &sound, &count_bytes];
+        let heard: [&[u8]; 3] = [b"whole recording", &sound, &count_bytes];
         let key = self.key(&heard.into_iter().chain(how.as_deref()).collect::<Vec<_>>())?;
         self.kept(&key, |encoder| {
             let sound = audio::decode(path)?;
-            let rate = f64::from(sound.rate);
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of samples")]
-            let most = (LONGEST_S * rate) as usize;
-            let heard = &sound.samples[..sound.samples.len().min(most)];
-            let samples = resample_all(heard, rate, f64::from(encoder.identity.rate))?;
+            let samples = resample_all(&sound.samples, f64::from(sound.rate), f64::from(encoder.identity.rate))?;
             let (rate, at) = (encoder.identity.rate, path.display());
             let ends = match cut {
                 None => windows::ends(&samples, rate, count),

@@ -19,10 +19,9 @@ use super::cache::Embeddings;
 use super::embed::{Encoder, Unusable};
 use super::heads::HeadKind;
 use super::run::{EncoderRun, EncoderSettings, Figures};
-use super::score::score;
 use crate::commands::remark;
 use crate::manifest::{Manifest, Row, Split};
-use crate::metrics::{Logits, TEMPERATURES, temperature};
+use crate::metrics::{Logits, RecordingScore, TEMPERATURES, temperature};
 use crate::net::{Hearing, Net, values};
 use crate::segments::Segmentation;
 use crate::train::{Settings, classes};
@@ -132,9 +131,10 @@ pub fn train(
     run.save_head(&net)?;
     let answers = answer(&net, &head, &validated, device);
     let mut metrics = BTreeMap::new();
-    score(&answers, training.task, &head.classes).note("val", &mut metrics);
+    RecordingScore::of(training.task, &answers, &head.classes).note("val", &mut metrics);
     if !tested.is_empty() {
-        score(&answer(&net, &head, &tested, device), training.task, &head.classes).note("test", &mut metrics);
+        let answers = answer(&net, &head, &tested, device);
+        RecordingScore::of(training.task, &answers, &head.classes).note("test", &mut metrics);
     }
     metrics.insert("training/encoder_seconds".into(), heard_in);
     metrics.insert("training/seconds".into(), started.elapsed().as_secs_f64());
@@ -253,7 +253,7 @@ fn learn(
         }
         ensure!(value.is_finite(), "the loss is no longer a number after {step} steps: train with a smaller --lr");
         let now = net.valid();
-        let found = score(&answer(&now, head, validated, device), training.task, &head.classes);
+        let found = RecordingScore::of(training.task, &answer(&now, head, validated, device), &head.classes);
         watcher.validated(&Validation {
             epoch: (step + 1) / steps,
             loss: found.loss,

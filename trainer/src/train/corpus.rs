@@ -11,8 +11,8 @@ use crate::hash::Sum;
 use crate::labels::OF_ONE_FILE;
 use crate::manifest::{Manifest, Row, Split};
 
-/// Longer recordings are heard up to here in training, in seconds.
-const LONGEST_S: f64 = 30.0;
+/// Longer recordings are learnt from in pieces of this length, in seconds, and judged by their first one.
+const PIECE_S: f64 = 30.0;
 
 /// The splits that training reads.
 #[derive(Debug)]
@@ -30,12 +30,13 @@ impl Corpus {
     /// on standard error and skipped; where one class is told at a time, those of several are among them.
     ///
     /// # Errors
-    /// Where a class has no usable recording left to learn from, or there is none of one class alone to validate on.
+    /// Where a class has no usable recording left to learn from, or there is none of any class to validate on.
     pub fn load(manifest: &Manifest, classes: &[String], options: &Options) -> Result<Self> {
         let sample_rate = options.sample_rate;
         let read = |split| -> Vec<Clip> {
             let rows: Vec<&Row> = manifest.split(split).collect();
-            let clips: Vec<Option<Clip>> = rows.par_iter().map(|row| usable(row, classes, options)).collect();
+            let pieces = if split == Split::Train { usize::MAX } else { 1 };
+            let clips: Vec<Vec<Clip>> = rows.par_iter().map(|row| usable(row, classes, options, pieces)).collect();
             clips.into_iter().flatten().collect()
         };
         let corpus = Self { train: read(Split::Train), val: read(Split::Val), test: read(Split::Test) };
@@ -46,8 +47,8 @@ impl Corpus {
             }
         }
         ensure!(
-            corpus.val.iter().any(|clip| clip.class().is_some()),
-            "{}: the split «val» holds no recording of one class alone that can be used, and validation needs some",
+            corpus.val.iter().any(|clip| clip.classes != 0),
+            "{}: the split «val» holds no recording of a class that can be used, and validation needs some",
             manifest.path.display()
         );
         let seconds =
@@ -86,17 +87,15 @@ impl Corpus {
     }
 }
 
-fn usable(row: &Row, classes: &[String], options: &Options) -> Option<Clip> {
-    match clip(row, classes, options) {
-        Ok(clip) => Some(clip),
-        Err(reason) => {
-            eprintln!("skipped: {reason:#}");
-            None
-        }
-    }
+/// The first so many pieces of a recording; none where it can't be used.
+fn usable(row: &Row, classes: &[String], options: &Options, pieces: usize) -> Vec<Clip> {
+    clips(row, classes, options, pieces).unwrap_or_else(|reason| {
+        eprintln!("skipped: {reason:#}");
+        Vec::new()
+    })
 }
 
-fn clip(row: &Row, classes: &[String], options: &Options) -> Result<Clip> {
+fn clips(row: &Row, classes: &[String], options: &Options, pieces: usize) -> Result<Vec<Clip>> {
     let at = row.path.display();
     let labels = row.labels.len();
     if labels != 1 && (labels == 0 || options.task == Task::Technique) {
@@ -113,19 +112,56 @@ fn clip(row: &Row, classes: &[String], options: &Options) -> Result<Clip> {
     let sound = audio::decode(&row.path)?;
     let rate = f64::from(sound.rate);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of samples")]
-    let most = (LONGEST_S * rate) as usize;
-    let samples = resample_all(&sound.samples[..sound.samples.len().min(most)], rate, f64::from(options.sample_rate))?;
+    let piece = ((PIECE_S * rate) as usize).max(1);
+    let most = sound.samples.len().min(piece.saturating_mul(pieces));
     // Groups are named collection/instrument/pitch or the like: all but the last part says which instrument it is.
     let (kind, own) = row.group.rsplit_once('/').unwrap_or(("", &row.group));
     let known = (0..classes.len()).filter(|c| row.sounds(&classes[*c]).is_some()).fold(0, |set, c| set | 1 << c);
-    let Some(mut clip) = Clip::new(samples, sounding, known, kind) else { bail!("{at}: the recording is silent") };
-    if let Some(cut) = options.segments.filter(|cut| !cut.hears(&clip, options.sample_rate)) {
-        bail!(
+    let (mut clips, mut silent) = (Vec::new(), true);
+    for piece in sound.samples[..most].chunks(piece) {
+        let samples = resample_all(piece, rate, f64::from(options.sample_rate))?;
+        let Some(mut clip) = Clip::new(samples, sounding, known, kind) else { continue };
+        silent = false;
+        if options.segments.is_none_or(|cut| cut.hears(&clip, options.sample_rate)) {
+            clip.weight = row.weight;
+            clip.is_phrase = own.starts_with(OF_ONE_FILE);
+            clips.push(clip);
+        }
+    }
+    match options.segments {
+        _ if !clips.is_empty() => Ok(clips),
+        Some(cut) if !silent => bail!(
             "{at}: no window of {:.3} s holds enough of its sound; --padding minimal puts silence before short recordings",
             cut.segment_s
-        );
+        ),
+        _ => bail!("{at}: the recording is silent"),
     }
-    clip.weight = row.weight;
-    clip.is_phrase = own.starts_with(OF_ONE_FILE);
-    Ok(clip)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop at once")]
+
+    use super::*;
+    use crate::train::{NetKind, preset};
+
+    #[test]
+    fn all_of_a_long_recording_is_learnt_from() {
+        let folder = tempfile::tempdir().unwrap();
+        let rate = 8000_u16;
+        let samples: Vec<f32> = (0..70 * u32::from(rate)).map(|i| if i % 40 < 20 { 0.1 } else { -0.1 }).collect();
+        let path = folder.path().join("long.wav");
+        audio::write_wav(&path, &samples, u32::from(rate)).unwrap();
+        let manifest = folder.path().join("m.csv");
+        let text = format!("path,labels,group,split,duration_s,sample_rate\nlong.wav,flute,long,train,70,{rate}\n");
+        std::fs::write(&manifest, text).unwrap();
+        let manifest = Manifest::read(&manifest).unwrap();
+        let (classes, options) = (["flute".to_owned()], preset(NetKind::StreamTcn, Task::Instruments));
+        let seconds = |pieces| -> Vec<usize> {
+            let clips = usable(&manifest.rows[0], &classes, &options, pieces);
+            clips.iter().map(|clip| clip.samples.len() / options.sample_rate as usize).collect()
+        };
+        assert_eq!(seconds(usize::MAX), [30, 30, 10]);
+        assert_eq!(seconds(1), [30], "validation is not about one recording thrice");
+    }
 }

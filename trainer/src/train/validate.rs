@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
-use tocco_models::{LogMel, NONE};
+use tocco_models::LogMel;
 
 use super::corpus::Corpus;
 use super::run::{Figures, Run, Settings};
 use crate::augment::Clip;
-use crate::metrics::{self, Confusion, Logits, mean_log_posterior};
+use crate::metrics::{self, Logits, RecordingScore};
 use crate::net::{Hearing, Net, values};
 use crate::segments::{Segment, Segmentation};
 
@@ -23,79 +23,46 @@ const MOST_WINDOWS: usize = 4;
 /// Windows in one pass.
 const WINDOWS_TOGETHER: usize = 32;
 
-/// How good the weights are on held-out recordings.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Score {
-    /// Mean over the classes of the harmonic mean of precision and recall, per recording.
-    pub macro_f1: f64,
-    /// Mean over the classes other than `none` of the share of recordings that are recognised.
-    pub macro_recall: f64,
-    /// Share of each class's recordings that are recognised; `None` where there is none of them.
-    pub recalls: Vec<Option<f64>>,
-    /// Mean cross-entropy per recording.
-    pub loss: f64,
-    /// Which class was taken for which, per recording.
-    pub confusion: Confusion,
-}
-
-impl Score {
-    /// What the best checkpoint is picked by. The loss weighs in, since a few dozen recordings give the same counts
-    /// to weights that are far from equally sure.
-    pub fn selection(&self) -> f64 {
-        self.macro_f1 + self.macro_recall - self.loss
-    }
-}
-
-/// One recording's logits over its sounding frames, `[frames, classes]`.
-struct Heard {
-    class: usize,
-    logits: Vec<f32>,
-}
-
 /// Validates on recordings.
-pub(super) fn files(net: &Net, settings: &Settings, clips: &[Clip], device: &Device) -> Result<Score> {
-    Ok(score(&hear(net, settings, clips, device)?, settings))
+pub(super) fn files(net: &Net, settings: &Settings, clips: &[Clip], device: &Device) -> Result<RecordingScore> {
+    let heard = hear(net, settings, clips, device)?;
+    Ok(RecordingScore::of(settings.options.task, &heard, &settings.classes))
 }
 
 /// Temperature and figures of the run's best weights.
 pub(super) fn final_figures(run: &Run, corpus: &Corpus, device: &Device) -> Result<Figures> {
-    let settings = &run.settings;
+    let (settings, task) = (&run.settings, run.settings.options.task);
     let net = run.best(device)?;
     let heard = hear(&net, settings, &corpus.val, device)?;
     let mut metrics = BTreeMap::new();
-    let mut note = |split: &str, heard: &[Heard]| {
-        let score = score(heard, settings);
-        metrics.insert(format!("{split}/files"), heard.len() as f64);
-        metrics.insert(format!("{split}/file_macro_recall_without_none"), score.macro_recall);
-        metrics.insert(format!("{split}/file_macro_f1"), score.macro_f1);
-        for (class, recall) in settings.classes.iter().zip(&score.recalls) {
-            if let Some(recall) = recall {
-                metrics.insert(format!("{split}/file_recall/{class}"), *recall);
-            }
-        }
-    };
-    note("val", &heard);
+    RecordingScore::of(task, &heard, &settings.classes).note("val", &mut metrics);
     if !corpus.test.is_empty() {
-        note("test", &hear(&net, settings, &corpus.test, device)?);
+        let heard = hear(&net, settings, &corpus.test, device)?;
+        RecordingScore::of(task, &heard, &settings.classes).note("test", &mut metrics);
     }
-    Ok(Figures { temperature: temperature(&heard, settings), metrics })
+    Ok(Figures { temperature: metrics::temperature(task, &heard, &metrics::TEMPERATURES), metrics })
 }
 
-fn hear(net: &Net, settings: &Settings, clips: &[Clip], device: &Device) -> Result<Vec<Heard>> {
-    let mut order: Vec<(&Clip, usize)> = clips.iter().filter_map(|clip| Some((clip, clip.class()?))).collect();
+/// Each recording's logits over its sounding frames, and what sounds in it as far as somebody said.
+fn hear(net: &Net, settings: &Settings, clips: &[Clip], device: &Device) -> Result<Vec<Logits>> {
+    let mut order: Vec<&Clip> = clips.iter().collect();
     // Equal lengths go together, so that little is padded.
-    order.sort_by_key(|(clip, _)| clip.samples.len());
+    order.sort_by_key(|clip| clip.samples.len());
     let mut heard = Vec::with_capacity(clips.len());
     for group in order.chunks(TOGETHER) {
         let logits = match settings.options.shape.hearing() {
             Hearing::Stream => {
                 let frames: Vec<Vec<f32>> =
-                    group.par_iter().map(|(clip, _)| features(clip, settings)).collect::<Result<_>>()?;
+                    group.par_iter().map(|clip| features(clip, settings)).collect::<Result<_>>()?;
                 sequences(net, settings, group, &frames, device)
             }
             Hearing::Window { frames } => windows(net, settings, group, frames, device)?,
         };
-        heard.extend(group.iter().zip(logits).map(|((_, class), logits)| Heard { class: *class, logits }));
+        let bit = |bits: u128, class: usize| bits >> class & 1 == 1;
+        heard.extend(group.iter().zip(logits).map(|(clip, values)| {
+            let truth = |class| bit(clip.known, class).then_some(bit(clip.classes, class));
+            Logits { values, truth: (0..settings.classes.len()).map(truth).collect() }
+        }));
     }
     Ok(heard)
 }
@@ -107,13 +74,7 @@ fn sounding(clip: &Clip, settings: &Settings, count: usize) -> Vec<usize> {
 }
 
 /// Logits of each recording at its sounding frames, from one pass over them all.
-fn sequences(
-    net: &Net,
-    settings: &Settings,
-    group: &[(&Clip, usize)],
-    frames: &[Vec<f32>],
-    device: &Device,
-) -> Vec<Vec<f32>> {
+fn sequences(net: &Net, settings: &Settings, group: &[&Clip], frames: &[Vec<f32>], device: &Device) -> Vec<Vec<f32>> {
     let (classes, size) = (settings.classes.len(), settings.options.frontend.frame_size());
     let time = frames.iter().map(|f| f.len() / size).max().unwrap_or(0);
     let mut input = vec![0.0; group.len() * time * size];
@@ -125,7 +86,7 @@ fn sequences(
     let of_each = logits.chunks_exact((time * classes).max(1));
     let recordings = group.iter().zip(frames).zip(of_each);
     recordings
-        .map(|(((clip, _), frames), logits)| {
+        .map(|((clip, frames), logits)| {
             let frames = sounding(clip, settings, frames.len() / size).into_iter();
             frames.flat_map(|frame| logits[frame * classes..(frame + 1) * classes].iter().copied()).collect()
         })
@@ -133,16 +94,10 @@ fn sequences(
 }
 
 /// Logits of each recording for its windows.
-fn windows(
-    net: &Net,
-    settings: &Settings,
-    group: &[(&Clip, usize)],
-    length: usize,
-    device: &Device,
-) -> Result<Vec<Vec<f32>>> {
+fn windows(net: &Net, settings: &Settings, group: &[&Clip], length: usize, device: &Device) -> Result<Vec<Vec<f32>>> {
     let (classes, numbers) = (settings.classes.len(), length * settings.options.frontend.frame_size());
     let heard: Vec<Vec<f32>> = (group.par_iter())
-        .map(|(clip, _)| match &settings.options.segments {
+        .map(|clip| match &settings.options.segments {
             None => Ok(sounding_windows(clip, settings, length, &features(clip, settings)?)),
             Some(cut) => cut_windows(clip, settings, length, cut),
         })
@@ -217,35 +172,4 @@ fn features(clip: &Clip, settings: &Settings) -> Result<Vec<f32>> {
     }
     settings.normalise(&mut frames);
     Ok(frames)
-}
-
-fn score(heard: &[Heard], settings: &Settings) -> Score {
-    let classes = settings.classes.len();
-    let mut confusion = Confusion::new(&settings.classes);
-    let mut loss = 0.0;
-    for file in heard {
-        let posterior = mean_log_posterior(&file.logits, classes);
-        let answer = (0..classes).max_by(|a, b| posterior[*a].total_cmp(&posterior[*b])).unwrap_or(0);
-        confusion.add(file.class, answer, 1);
-        loss -= posterior[file.class];
-    }
-    let figures = confusion.figures();
-    let recalls: Vec<Option<f64>> = figures.classes.iter().map(|c| (c.support > 0).then_some(c.recall)).collect();
-    let of_notes: Vec<f64> =
-        settings.classes.iter().zip(&recalls).filter(|(class, _)| *class != NONE).filter_map(|(_, r)| *r).collect();
-    Score {
-        macro_f1: figures.macro_f1,
-        macro_recall: of_notes.iter().sum::<f64>() / of_notes.len().max(1) as f64,
-        recalls,
-        loss: loss / heard.len().max(1) as f64,
-        confusion,
-    }
-}
-
-/// The temperature under which the frames' truth is least surprising.
-fn temperature(heard: &[Heard], settings: &Settings) -> f32 {
-    let truth = |class| (0..settings.classes.len()).map(|c| Some(c == class)).collect();
-    let logits: Vec<Logits> =
-        heard.iter().map(|file| Logits { values: file.logits.clone(), truth: truth(file.class) }).collect();
-    metrics::temperature(settings.options.task, &logits, &metrics::TEMPERATURES)
 }
