@@ -2,10 +2,12 @@
 
 mod check;
 mod graph;
+mod read;
 mod verify;
 
 pub use check::{Asked, Check, OrtCheck, Outcome, Report, check_engines};
 pub use graph::onnx_model;
+pub use read::Exported;
 pub(crate) use verify::plucked;
 pub use verify::{Agreement, TOLERANCE, agree, tolerance, whole_sequence};
 

@@ -1,6 +1,6 @@
 //! A whole recording through the same [`Recognizer`] as in the plugin.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -142,8 +142,27 @@ impl Ear {
     }
 }
 
+/// The bytes of a model: those of a file, or of a shipped model by its name.
+///
+/// # Errors
+/// Where the file can't be read.
+pub(crate) fn model_bytes(model: &Path) -> Result<Vec<u8>> {
+    if let Some((_, bytes)) = shipped(model) {
+        return Ok(bytes.to_vec());
+    }
+    std::fs::read(model).with_context(|| format!("{}: the file can't be read", model.display()))
+}
+
+/// The absolute form of a path; the name of a shipped model stays as it is.
+///
+/// # Errors
+/// Where there is none.
+pub(crate) fn absolute(model: &Path) -> Result<PathBuf> {
+    if shipped(model).is_some() { Ok(model.to_owned()) } else { Ok(std::path::absolute(model)?) }
+}
+
 /// A shipped model by its bare name, where no file of that name is there.
-fn shipped(model: &Path) -> Option<(&'static str, &'static [u8])> {
+pub(crate) fn shipped(model: &Path) -> Option<(&'static str, &'static [u8])> {
     library::all().into_iter().find(|(name, _)| Path::new(name) == model && !model.exists())
 }
 

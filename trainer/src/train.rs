@@ -16,6 +16,7 @@ mod training;
 mod validate;
 
 pub use corpus::Corpus;
+pub use fine_tune::Earlier;
 pub use loss::{LossKind, Tensors, Weighting, loss};
 pub use presets::{NetKind, kind_of, preset};
 pub use request::{Request, WORKERS};
@@ -39,7 +40,6 @@ use crate::manifest::Manifest;
 use crate::net::{Hearing, Net, OnSummary, Shape, SummaryShape};
 use crate::segments::Segmentation;
 use checkpoint::Checkpoint;
-use fine_tune::Earlier;
 use run::{CONFIG, REQUEST, STARTING};
 use teacher::Teacher;
 use trainer::Trainer;
@@ -266,14 +266,15 @@ impl Material {
     /// Reads the recordings and measures them; then the run takes the place of an older one.
     fn begin(self, request: &Request, out: &Path) -> Result<(Run, Corpus)> {
         let (options, classes) = (&request.options, self.classes);
-        let earlier = request.from.as_deref().map(|folder| Earlier::open(folder, out)).transpose()?;
+        let earlier = request.from.as_deref().map(Earlier::open).transpose()?;
+        earlier.iter().try_for_each(|earlier| earlier.apart_from(out))?;
         if let Some(news) = earlier.as_ref().and_then(|earlier| earlier.news(&classes)) {
             remark(news);
         }
         let corpus = Corpus::load(&self.manifest, &classes, options)?;
         let scene = scene_config(options, &classes)?;
-        let (mean, deviation) = match &earlier {
-            Some(earlier) => earlier.normalisation(),
+        let (mean, deviation) = match earlier.as_ref().and_then(Earlier::normalisation) {
+            Some(used_to) => used_to,
             None => batches::statistics(&corpus.train, &scene, classes.len(), options.seed)?,
         };
         let name = out.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
@@ -315,9 +316,7 @@ fn finish(
         let learning = device.clone().autodiff();
         let net = match &request.from {
             // A checkpoint has weights of its own.
-            Some(folder) if checkpoint.is_none() => {
-                Earlier::open(folder, &run.folder)?.net(&run.settings, &learning)?
-            }
+            Some(from) if checkpoint.is_none() => Earlier::open(from)?.net(&run.settings, &learning)?,
             _ => Net::new(&run.settings.net(), run.settings.options.seed, &learning),
         };
         let mut trainer = Trainer::new(&run, corpus, &scene, &device, net, teacher, checkpoint)?;

@@ -32,6 +32,10 @@ fn weights(run: &Path) -> (Vec<f32>, Vec<f32>) {
     (all, head)
 }
 
+fn weights_of_all(run: &Path) -> Vec<f32> {
+    Run::open(run).unwrap().best(&Device::flex()).unwrap().weights()
+}
+
 /// Lowest loss of a validation.
 fn validation_loss(run: &Path) -> f64 {
     let history = std::fs::read_to_string(run.join("history.csv")).unwrap();
@@ -92,6 +96,45 @@ fn classes_that_both_runs_have_keep_their_weights_and_the_others_are_named() {
     for (mine, older) in new.chunks_exact(4).zip(old.chunks_exact(3)) {
         assert!(mine[1..].iter().zip(older).all(|(a, b)| (a - b).abs() < 1e-5), "{mine:?} of {older:?}");
     }
+}
+
+#[test]
+fn a_model_file_does_as_well_as_its_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = common::data_set(folder.path(), &[common::HIGH, common::LOW], &common::FIVE_PITCHES);
+    for (name, net) in [
+        ("tcn", "--channels 8 --dilations 1,2 --memory-s 0.2 --task instruments"),
+        ("gru", "--net stream-gru --channels 12 --own-heads"),
+    ] {
+        let [run, tuned] = ["taught", "tuned"].map(|part| folder.path().join(format!("{name}-{part}")));
+        train(&manifest, &run, &format!("{net} --lr 0.01 --epochs 6")).ok();
+        // A rate so low that nothing changes but the weights' last digits; other scenes, and so another normalisation.
+        let model = run.join("model.onnx");
+        train(&manifest, &tuned, &format!("--from {} --epochs 1 --lr 1e-9 --tone-db 0", model.display())).ok();
+        let [before, after] = [&run, &tuned].map(|run| validation_loss(run));
+        assert!((before - after).abs() < 1e-3, "{net}: {before} before, {after} with the model's weights");
+        let [older, newer] = [&run, &tuned].map(|run| Run::open(run).unwrap().settings);
+        assert_eq!(older.net(), newer.net());
+        assert_ne!(older.mean, newer.mean);
+    }
+}
+
+#[test]
+fn a_shipped_model_is_begun_with_by_its_name_and_resumed_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = common::data_set(folder.path(), &[("sustained", 2000.0), common::LOW], &common::FIVE_PITCHES);
+    let tuned = folder.path().join("tuned");
+    let said = train(&manifest, &tuned, "--from techniques --epochs 1").ok().err;
+    assert!(said.contains("the head begins anew, with the weights of «sustained», «none»"), "{said}");
+    let again = folder.path().join("again");
+    tocco!("train", "--config", tuned.join("config.toml"), "--out", again).ok();
+    assert_eq!(weights_of_all(&again), weights_of_all(&tuned));
+
+    let windowed = folder.path().join("windowed");
+    train(&manifest, &windowed, "--net linear --epochs 1").ok();
+    let from = format!("--from {}", windowed.join("model.onnx").display());
+    let refused = train(&manifest, &tuned, &from).refusal();
+    assert!(refused.contains("model.onnx") && refused.contains("the folder of its run"), "{refused}");
 }
 
 #[test]

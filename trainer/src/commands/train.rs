@@ -47,7 +47,8 @@ pub struct Args {
     /// Go on with the training in this folder (or that of --out) from its newest checkpoint, with its own options
     #[arg(long, help_heading = "Run", value_name = "RUN", num_args = 0..=1, default_missing_value = "")]
     resume: Option<PathBuf>,
-    /// Begin with the weights of this run, in its network and frontend; classes that it lacks are learnt anew
+    /// Begin with the weights of this run, of this model file, or of a shipped model (techniques, instruments), in its
+    /// network and frontend; classes that it lacks are learnt anew
     #[arg(long, help_heading = "Run", value_name = "RUN")]
     from: Option<PathBuf>,
     /// Write a checkpoint at least this often, in seconds
@@ -328,7 +329,7 @@ fn refuse_others() -> Result<()> {
 
 fn options(args: &Args, matches: &ArgMatches, tables: Option<&TomlFile>) -> Result<Options> {
     let usual = match &args.from {
-        Some(folder) => from::usual(args, matches, folder)?,
+        Some(from) => from::usual(args, matches, from)?,
         None => of_kind(args, args.task.task())?,
     };
     let (scenes, learning) = (&args.scenes, &args.learning);

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use tocco_models::write_beside;
 
 use super::{DeviceKind, Options};
+use crate::listen::absolute;
 
 /// Everything that a training needs to be told.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -14,7 +15,7 @@ use super::{DeviceKind, Options};
 pub struct Request {
     /// The manifest.
     pub manifest: PathBuf,
-    /// The run whose weights the training begins with.
+    /// The run or model whose weights the training begins with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<PathBuf>,
     /// The model that the network learns from beside the labels.
@@ -47,8 +48,8 @@ impl Request {
     }
 
     pub(super) fn write(&self, path: &Path) -> Result<()> {
-        let from = self.from.as_ref().map(std::path::absolute).transpose()?;
-        let teacher = self.teacher.as_ref().map(std::path::absolute).transpose()?;
+        let from = self.from.as_deref().map(absolute).transpose()?;
+        let teacher = self.teacher.as_deref().map(absolute).transpose()?;
         let whole = Self { manifest: std::path::absolute(&self.manifest)?, from, teacher, ..self.clone() };
         Ok(write_beside(path, toml::to_string(&whole)?.as_bytes())?)
     }

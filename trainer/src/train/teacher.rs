@@ -9,6 +9,7 @@ use tocco_models::{FrontendConfig, Model, Policy, Recognizer, Smoothing, Task};
 
 use super::{Options, Training};
 use crate::hash::Sum;
+use crate::listen::model_bytes;
 
 /// No answer is surer than this: the logarithm of 0 is no number.
 const SURE: f32 = 1e-6;
@@ -34,7 +35,7 @@ impl Teacher {
     /// Where the file is no model, or one for other classes or another task than the network's.
     pub fn open(path: &Path, classes: &[String], task: Task) -> Result<Self> {
         let at = path.display();
-        let bytes = std::fs::read(path).with_context(|| format!("--teacher {at}: the file can't be read"))?;
+        let bytes = model_bytes(path).context("--teacher")?;
         let model = Model::from_bytes(&bytes).with_context(|| format!("--teacher {at}"))?;
         let card = model.card();
         ensure!(card.task == task, "--teacher {at}: it is for another task: say it with --task, or choose another");

@@ -16,6 +16,7 @@ use toml::de::DeValue;
 use super::TaskName;
 use super::segments::OF_SCENES;
 use crate::augment::Config;
+use crate::listen::{absolute, shipped};
 use crate::nearest::did_you_mean;
 use crate::net::Shape;
 use crate::toml_file::{Entry, TomlFile};
@@ -123,7 +124,7 @@ fn argument(arg: &Arg, value: &DeValue<'_>, folder: &Path) -> Result<Option<OsSt
     argument.push("=");
     let word = word(value).with_context(|| format!("«{key}» must be a number, a text or a list of them"))?;
     if arg.get_value_parser().type_id() == TypeId::of::<PathBuf>() {
-        argument.push(folder.join(word));
+        argument.push(if shipped(Path::new(&word)).is_some() { word.into() } else { folder.join(word) });
     } else {
         argument.push(word);
     }
@@ -222,7 +223,7 @@ pub(super) fn as_used(command: &Command, matches: &ArgMatches, options: &Options
 fn as_value(arg: &Arg, words: &[&OsStr]) -> Result<toml::Value> {
     let plain = |word: &OsStr| -> Result<toml::Value> {
         if arg.get_value_parser().type_id() == TypeId::of::<PathBuf>() {
-            let path = std::path::absolute(word)?;
+            let path = absolute(Path::new(word))?;
             return Ok(path.to_str().with_context(|| format!("{}: not valid Unicode", path.display()))?.into());
         }
         let text = word.to_str().context("an option is not valid Unicode")?;

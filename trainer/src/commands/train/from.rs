@@ -1,23 +1,23 @@
-//! `--from RUN`: which options come from the run that the training begins from.
+//! `--from RUN`: which options come from the run or the model that the training begins from.
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 
 use super::Args;
 use crate::net::{Hearing, Shape};
-use crate::train::{NetKind, Options, Run, kind_of, preset};
+use crate::train::{Earlier, NetKind, Options, kind_of, preset};
 
 /// The usual options for a network like the run's, with its network, frontend, rate and step.
 ///
 /// # Errors
-/// Where the folder holds no run that can be gone on from, or an option asks for another network or frontend: weights
-/// of one shape are no use in another.
-pub(super) fn usual(args: &Args, matches: &ArgMatches, folder: &Path) -> Result<Options> {
-    let at = folder.display();
-    let run = Run::open(folder).context("--from names the folder of a run")?.settings.options;
+/// Where there is nothing that can be gone on from, or an option asks for another network or frontend: weights of one
+/// shape are no use in another.
+pub(super) fn usual(args: &Args, matches: &ArgMatches, from: &Path) -> Result<Options> {
+    let at = from.display();
+    let run = Earlier::open(from)?.options().clone();
     let kind = match kind_of(&run.shape) {
         Some(NetKind::Svm) => bail!("{at}: a support vector machine is fitted at once, --from has no use for it"),
         Some(kind) => kind,
