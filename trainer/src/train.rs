@@ -20,6 +20,7 @@ pub use fine_tune::Earlier;
 pub use loss::{LossKind, Tensors, Weighting, loss};
 pub use presets::{NetKind, kind_of, preset};
 pub use request::{Request, WORKERS};
+pub(crate) use run::clear;
 pub use run::{Figures, Run, Settings};
 pub use schedule::Schedule;
 pub use training::{Clip, Training};
@@ -285,7 +286,7 @@ impl Material {
             .then(|| svm::fit(&mut settings, &corpus.train, &scene, request.workers))
             .transpose()?;
         let run = Run { folder: out.to_owned(), settings };
-        run.clear()?;
+        clear(&run.folder)?;
         run.save_settings()?;
         if let Some(net) = fitted {
             run.save_best(&net)?;

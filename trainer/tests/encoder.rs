@@ -126,6 +126,7 @@ fn a_head_on_raw_audio_learns_exports_and_finds_its_embeddings_again() {
     );
     assert!(first.err.contains("21 recordings heard by the encoder") && first.err.contains("0 known"), "{}", first.err);
     assert!(case.recall("attention") > 0.95, "{}", first.err);
+    let model = Model::load(&case.model("attention")).unwrap();
     let run = case.folder.path().join("attention");
     let page = std::fs::read_to_string(run.join("report.html")).unwrap();
     // The encoder, choices of the training, and its curves.
@@ -133,10 +134,15 @@ fn a_head_on_raw_audio_learns_exports_and_finds_its_embeddings_again() {
         assert!(page.contains(word), "the page lacks {word}");
     }
     assert_eq!(std::fs::read_to_string(run.join("history.csv")).unwrap().lines().count(), 1 + 12);
+    let (repeated, config) = (case.folder.path().join("repeated"), run.join("config.toml"));
+    tocco!("train", "--config", config, "--out", repeated, "--no-report").ok();
+    let repeated = Model::load(&repeated.join("model.onnx")).unwrap();
+    assert_eq!(repeated.card().reference, model.card().reference, "the same weights");
+    let refused = tocco!("train", "--resume", run).refusal();
+    assert!(refused.contains("give the command once more"), "{refused}");
     let again = case.folder.path().join("again.html");
     tocco!("report", "--run", run, "--out", again).ok();
     assert_eq!(std::fs::read_to_string(again).unwrap().len(), page.len());
-    let model = Model::load(&case.model("attention")).unwrap();
     assert_eq!(model.card().classes, ["high", "low", "none"]);
     assert_eq!(model.card().network, NetworkKind::Audio { samples: SAMPLES, hop: 1600 });
     assert!(model.card().reference.is_some());

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use burn::tensor::Device;
+use tocco_models::write_beside;
 
 use super::remark;
 use super::report::of_training;
@@ -89,6 +90,8 @@ pub(super) struct Common<'a> {
     pub segments: &'a SegmentArgs,
     /// Whether the run gets a page.
     pub report: bool,
+    /// A file that asks for the same: `config.toml`.
+    pub config: String,
     /// What `--task` and the options of the training say. `head`, `windows`, `cut` and `decision_s` are set here.
     pub training: HeadTraining,
 }
@@ -131,6 +134,7 @@ impl EncoderArgs {
             ..common.training
         };
         let run = train(common.manifest, common.out, encoder, &training, common.device)?;
+        write_beside(&common.out.join("config.toml"), common.config.as_bytes())?;
         for (name, value) in &run.figures()?.metrics {
             remark(format_args!("{name}: {value:.3}"));
         }

@@ -20,6 +20,7 @@ use tocco_models::{FrontendConfig, Task};
 use super::encoder::{Common, EncoderArgs};
 use super::remark;
 use crate::augment::{Choice, Polyphony, Voices};
+use crate::encoder::EncoderRun;
 use crate::engine::Provider;
 use crate::export::{OrtCheck, export};
 use crate::listen::Engine;
@@ -248,7 +249,13 @@ pub fn run(args: Args) -> Result<()> {
     let run = if let Some(folder) = &args.resume {
         let folder = if folder.as_os_str().is_empty() { args.out.as_ref() } else { Some(folder) };
         refuse_others()?;
-        resume(folder.context("--resume goes on with a run: name its folder")?, args.manifest.as_deref())?
+        let folder = folder.context("--resume goes on with a run: name its folder")?;
+        ensure!(
+            !EncoderRun::is_at(folder),
+            "{}: a head on an encoder learns in one go: give the command once more, the embeddings are kept",
+            folder.display()
+        );
+        resume(folder, args.manifest.as_deref())?
     } else {
         let Asked { args, matches, tables } = asked(args.config.as_deref())?;
         let (Some(manifest), Some(out)) = (&args.manifest, &args.out) else {
@@ -262,7 +269,16 @@ pub fn run(args: Args) -> Result<()> {
             manifest.remarks().iter().for_each(remark);
             let out = out.clone();
             let (segments, device, report) = (&args.segments, &device, !args.no_report);
-            return args.encoder.run(Common { manifest: &manifest, out: &out, device, segments, report, training });
+            let config = config::as_given(&command(), &matches, head::is_used)?;
+            return args.encoder.run(Common {
+                manifest: &manifest,
+                out: &out,
+                device,
+                segments,
+                report,
+                config,
+                training,
+            });
         }
         let options = options(&args, &matches, tables.as_ref())?;
         let config = config::as_used(&command(), &matches, &options)?;

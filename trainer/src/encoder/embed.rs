@@ -126,6 +126,17 @@ impl Encoder {
         Ok((time, size, numbers))
     }
 
+    /// How many embeddings a window gives, and their size.
+    ///
+    /// # Errors
+    /// As [`Encoder::embed`].
+    pub(super) fn sizes(&mut self) -> Result<(usize, usize)> {
+        let length = self.identity.hears.samples();
+        let input = windows::input(&windows::room(length, 1), length, self.identity.rate, &self.identity.hears, 1)?;
+        let (time, size, _) = self.embed(&input)?;
+        Ok((time, size))
+    }
+
     /// The embeddings of at most `count` windows of a recording, cut as `cut` says, or else at moments at which it sounds.
     ///
     /// # Errors

@@ -85,8 +85,29 @@ pub fn train(
 ) -> Result<EncoderRun> {
     manifest.check_for_training()?;
     let classes = classes(manifest, training.task)?;
-    std::fs::create_dir_all(out).with_context(|| format!("{}: the folder can't be made", out.display()))?;
     let started = Instant::now();
+    let name = out.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
+    let (time, size) = encoder.sizes()?;
+    let mut run = EncoderRun {
+        folder: out.to_owned(),
+        settings: EncoderSettings {
+            name,
+            task: training.task,
+            classes: classes.clone(),
+            head: training.head,
+            encoder: encoder.identity.clone(),
+            time,
+            size,
+            mean: vec![0.0; size],
+            deviation: vec![1.0; size],
+            data: manifest.sources(),
+            decision_s: training.decision_s,
+            manifest: Some(std::path::absolute(&manifest.path)?),
+            training: Some(training.clone()),
+        },
+    };
+    run.try_export(&mut encoder)?;
+    std::fs::create_dir_all(out).with_context(|| format!("{}: the folder can't be made", out.display()))?;
     let mut learnt = listen(&mut encoder, manifest, Split::Train, &classes, training)?;
     if let Some(none) = classes.iter().position(|c| c == tocco_models::NONE) {
         learnt.push(Item { sounding: 1 << none, known: u128::MAX, weight: 1.0, heard: encoder.rooms(ROOMS)? });
@@ -104,27 +125,8 @@ pub fn train(
         "{} recordings heard by the encoder in {heard_in:.1} s, {} known from before",
         encoder.counts.0, encoder.counts.1
     ));
-    let (time, size) = same_size([&learnt, &validated, &tested].into_iter().flatten())?;
-    let (mean, deviation) = statistics(&learnt, size);
-    let name = out.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
-    let run = EncoderRun {
-        folder: out.to_owned(),
-        settings: EncoderSettings {
-            name,
-            task: training.task,
-            classes,
-            head: training.head,
-            encoder: encoder.identity.clone(),
-            time,
-            size,
-            mean,
-            deviation,
-            data: manifest.sources(),
-            decision_s: training.decision_s,
-            manifest: Some(std::path::absolute(&manifest.path)?),
-            training: Some(training.clone()),
-        },
-    };
+    same_sizes((time, size), [&learnt, &validated, &tested].into_iter().flatten())?;
+    (run.settings.mean, run.settings.deviation) = statistics(&learnt, size);
     run.begin()?;
     let head = run.head()?;
     let net = learn(&run, &learnt, &validated, training, device)?;
@@ -186,14 +188,17 @@ fn item(encoder: &mut Encoder, row: &Row, classes: &[String], training: &HeadTra
     Ok(Item { sounding, known, weight: row.weight, heard })
 }
 
-/// Length of the sequences and size of the embeddings, which must be those of the first recording everywhere.
-fn same_size<'a>(items: impl Iterator<Item = &'a Item>) -> Result<(usize, usize)> {
-    let sizes: Vec<(usize, usize)> = items.map(|item| (item.heard.time, item.heard.size)).collect();
-    let first = *sizes.first().context("no recording can be used")?;
-    if let Some((time, size)) = sizes.iter().find(|other| **other != first) {
-        bail!("the encoder gives {} by {} numbers to one window and {time} by {size} to another", first.0, first.1);
+/// Whether every sequence of embeddings has the length and they have the size of the first.
+fn same_sizes<'a>(first: (usize, usize), items: impl Iterator<Item = &'a Item>) -> Result<()> {
+    for (time, size) in items.map(|item| (item.heard.time, item.heard.size)) {
+        ensure!(
+            (time, size) == first,
+            "the encoder gives {} by {} numbers to one window and {time} by {size} to another",
+            first.0,
+            first.1
+        );
     }
-    Ok(first)
+    Ok(())
 }
 
 /// Mean and deviation of each number of an embedding.

@@ -22,9 +22,9 @@ use super::heads::{HeadKind, settings};
 use super::hears::Hears;
 use super::learn::{HeadTraining, logits_of};
 use super::{merge, windows};
-use crate::export::{Asked, OrtCheck, Report, check_engines, licence, onnx_model, plucked};
+use crate::export::{Asked, Check, OrtCheck, Report, check_engines, licence, onnx_model, plucked};
 use crate::net::Net;
-use crate::train::Settings;
+use crate::train::{Settings, clear};
 
 const SETTINGS_FILE: &str = "encoder.json";
 const HEAD_FILE: &str = "head.bpk";
@@ -124,7 +124,33 @@ impl EncoderRun {
     /// differently, or the file can't be written.
     pub fn export(&self, name: &str, path: &Path, check: &OrtCheck) -> Result<Report> {
         let mut encoder = Encoder::reopen(&self.settings.encoder)?;
-        let (head, net) = (self.head()?, self.net()?);
+        let (bytes, checks) = self
+            .checked(&mut encoder, &self.net()?, &self.figures()?, name, check)
+            .with_context(|| format!("{}: the model is not written", path.display()))?;
+        write_beside(path, &bytes)?;
+        Ok(Report { path: path.to_owned(), checks })
+    }
+
+    /// Whether the encoder with a head on it can be exported, tried with a head that has learnt nothing: listening to
+    /// many recordings first would be in vain otherwise.
+    pub(super) fn try_export(&self, encoder: &mut Encoder) -> Result<()> {
+        let net = Net::new(&self.head()?.net(), 0, &Device::flex());
+        let figures = Figures { temperature: 1.0, metrics: BTreeMap::new() };
+        let tried = self.checked(encoder, &net, &figures, &self.settings.name, &OrtCheck::usual());
+        let at = || format!("{}: no model can be made of it", self.settings.encoder.path.display());
+        tried.map(|_| ()).with_context(at)
+    }
+
+    /// The file of encoder and head, after every engine that was asked gave the trainer's own outputs.
+    fn checked(
+        &self,
+        encoder: &mut Encoder,
+        net: &Net,
+        figures: &Figures,
+        name: &str,
+        check: &OrtCheck,
+    ) -> Result<(Vec<u8>, Vec<Check>)> {
+        let head = self.head()?;
         let inputs = self.inputs()?;
         let mut expected = Vec::with_capacity(inputs.len());
         for input in &inputs {
@@ -133,23 +159,21 @@ impl EncoderRun {
                 embeddings.len() == self.settings.time * self.settings.size,
                 "the encoder changes its answers' size"
             );
-            expected.push(logits_of(&net, &head, &embeddings, &Device::flex()));
+            expected.push(logits_of(net, &head, &embeddings, &Device::flex()));
         }
-        let (graph, kind) = onnx_model(&net, &head);
+        let (graph, kind) = onnx_model(net, &head);
         let sizes = (self.settings.time, self.settings.size);
         let whole = merge::merged(encoder.graph().clone(), sizes, graph, &kind)?;
         let reference = Reference { input: inputs[0].clone(), output: expected[0].clone() };
-        let bytes = onnx::encode(&onnx::with_card(whole, &self.card(name, reference)?)?);
+        let bytes = onnx::encode(&onnx::with_card(whole, &self.card(name, figures, reference)?)?);
         let asked = Asked { inputs: &inputs, expected: &expected };
-        let checks = check_engines(&bytes, &asked, check)
-            .with_context(|| format!("{}: the model is not written", path.display()))?;
-        write_beside(path, &bytes)?;
-        Ok(Report { path: path.to_owned(), checks })
+        let checks = check_engines(&bytes, &asked, check)?;
+        Ok((bytes, checks))
     }
 
-    fn card(&self, name: &str, reference: Reference) -> Result<Card> {
+    fn card(&self, name: &str, figures: &Figures, reference: Reference) -> Result<Card> {
         let settings = &self.settings;
-        let (rate, figures) = (settings.encoder.rate, self.figures()?);
+        let rate = settings.encoder.rate;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a part of a window")]
         let steps = |a_second: f64, most: usize| ((settings.decision_s * a_second).round() as usize).clamp(1, most);
         let (frontend, network) = match &settings.encoder.hears {
@@ -177,7 +201,7 @@ impl EncoderRun {
             },
             data: settings.data.clone(),
             licence: licence(&settings.data),
-            metrics: figures.metrics,
+            metrics: figures.metrics.clone(),
             reference: Some(reference),
         })
     }
@@ -202,17 +226,7 @@ impl EncoderRun {
 
     /// Makes the folder ready: what an older training left must never go out with other settings.
     pub(super) fn begin(&self) -> Result<()> {
-        for name in [FIGURES_FILE, HEAD_FILE, "model.onnx", "run.json", "report.html"] {
-            let path = self.folder.join(name);
-            match std::fs::remove_file(&path) {
-                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(e).with_context(|| {
-                        format!("{}: the file of an older training can't be removed", path.display())
-                    });
-                }
-                _ => {}
-            }
-        }
+        clear(&self.folder)?;
         write_json(&self.folder.join(SETTINGS_FILE), &self.settings)
     }
 

@@ -28,9 +28,19 @@ use super::{Options, Request};
 use crate::net::{Hearing, Net, NetConfig};
 use crate::watch;
 
-/// What a training leaves beside `run.json`. The figures go first: nothing is exported without them.
-const OLDER_FILES: [&str; 8] =
-    ["figures.json", "report.html", "model.onnx", CHECKPOINT, "best.bpk", REQUEST, "encoder.json", "head.bpk"];
+/// What a training leaves. The figures go first: nothing is exported without them.
+const OLDER_FILES: [&str; 10] = [
+    "figures.json",
+    "report.html",
+    "model.onnx",
+    CHECKPOINT,
+    "best.bpk",
+    REQUEST,
+    CONFIG,
+    "run.json",
+    "encoder.json",
+    "head.bpk",
+];
 pub(super) const CHECKPOINT: &str = "checkpoint";
 pub(super) const CONFIG: &str = "config.toml";
 pub(super) const REQUEST: &str = "request.toml";
@@ -168,26 +178,6 @@ impl Run {
         Request::read(&self.folder.join(REQUEST))
     }
 
-    /// Removes what an older training left in the folder: its weights must never go out with other settings.
-    pub(super) fn clear(&self) -> Result<()> {
-        for name in OLDER_FILES {
-            let path = self.folder.join(name);
-            match std::fs::remove_file(&path) {
-                Ok(()) => {}
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-                Err(e) => {
-                    return Err(e).with_context(|| {
-                        format!(
-                            "{}: the file of an older training can't be removed: choose another --out",
-                            path.display()
-                        )
-                    });
-                }
-            }
-        }
-        watch::clear(&self.folder)
-    }
-
     pub(super) fn save_settings(&self) -> Result<()> {
         write_json(&self.folder.join("run.json"), &self.settings)
     }
@@ -209,6 +199,25 @@ impl Run {
         let bytes = net.clone().into_record().into_bytes().map_err(|e| anyhow!("the weights can't be saved: {e}"))?;
         Ok(write_beside(&self.folder.join(name), &bytes)?)
     }
+}
+
+/// Removes what an older training left in a folder: its weights must never go out with other settings.
+///
+/// # Errors
+/// Where a file can't be removed.
+pub(crate) fn clear(folder: &Path) -> Result<()> {
+    for path in OLDER_FILES.map(|name| folder.join(name)) {
+        match std::fs::remove_file(&path) {
+            Ok(()) => {}
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(e) => {
+                return Err(e).with_context(|| {
+                    format!("{}: the file of an older training can't be removed: choose another --out", path.display())
+                });
+            }
+        }
+    }
+    watch::clear(folder)
 }
 
 fn read_json<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T> {

@@ -189,15 +189,32 @@ fn table(arg: &Arg) -> Option<String> {
 /// # Errors
 /// A path has no absolute form, or is not valid Unicode.
 pub(super) fn as_used(command: &Command, matches: &ArgMatches, options: &Options) -> Result<String> {
-    let usual = usual(options);
-    let mut file = toml::Table::new();
+    let without_scenes = |arg: &Arg| options.segments.is_some() && OF_SCENES.contains(&name(arg).as_str());
+    let is_written = |arg: &Arg| table(arg).as_deref() != Some(AUGMENT) && !without_scenes(arg);
+    let mut file = written(command, matches, &usual(options), is_written)?;
     file.insert(AUGMENT.to_owned(), options.augmentation.tables()?.into());
-    for arg in command.get_arguments().filter(|a| a.get_long().is_some_and(|long| !NEVER.contains(&long))) {
+    Ok(toml::to_string(&file)?)
+}
+
+/// The same of a training whose options are all in `matches`, of which only some are used.
+///
+/// # Errors
+/// As [`as_used`].
+pub(super) fn as_given(command: &Command, matches: &ArgMatches, is_used: impl Fn(&Arg) -> bool) -> Result<String> {
+    Ok(toml::to_string(&written(command, matches, &[], is_used)?)?)
+}
+
+/// The options for which `is_written`: as in `matches`, or where nobody said it as in `usual`.
+fn written(
+    command: &Command,
+    matches: &ArgMatches,
+    usual: &[(&'static str, toml::Value)],
+    is_written: impl Fn(&Arg) -> bool,
+) -> Result<toml::Table> {
+    let mut file = toml::Table::new();
+    let named = |arg: &&Arg| arg.get_long().is_some_and(|long| !NEVER.contains(&long));
+    for arg in command.get_arguments().filter(named).filter(|arg| is_written(arg)) {
         let key = name(arg);
-        let without_scenes = options.segments.is_some() && OF_SCENES.contains(&key.as_str());
-        if table(arg).as_deref() == Some(AUGMENT) || without_scenes {
-            continue;
-        }
         let said = matches.value_source(arg.get_id().as_str()) != Some(ValueSource::DefaultValue);
         let usual = usual.iter().find(|(k, _)| *k == key).map(|(_, value)| value.clone());
         let words: Option<Vec<&OsStr>> = matches.get_raw(arg.get_id().as_str()).map(Iterator::collect);
@@ -217,7 +234,7 @@ pub(super) fn as_used(command: &Command, matches: &ArgMatches, options: &Options
             },
         };
     }
-    Ok(toml::to_string(&file)?)
+    Ok(file)
 }
 
 fn as_value(arg: &Arg, words: &[&OsStr]) -> Result<toml::Value> {

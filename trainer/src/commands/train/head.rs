@@ -1,8 +1,8 @@
 //! `tocco train --encoder`: which of the options say something about the head of an encoder.
 
 use anyhow::{Result, bail, ensure};
-use clap::ArgMatches;
 use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches};
 
 use super::{Args, command, config};
 use crate::encoder::{HeadKind, HeadTraining};
@@ -62,12 +62,17 @@ pub(super) fn training(args: &Args, matches: &ArgMatches, tables: Option<&TomlFi
     Ok(training)
 }
 
+/// Whether an option says something about a head.
+pub(super) fn is_used(arg: &Arg) -> bool {
+    arg.get_help_heading() == Some(OWN) || arg.get_long().is_some_and(|name| SHARED.contains(&name))
+}
+
 /// Refuses what only the training of a whole network uses.
 fn refuse_others(matches: &ArgMatches) -> Result<()> {
     let command = command();
     let given = |arg: &&clap::Arg| matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
-    for arg in command.get_arguments().filter(given).filter(|arg| arg.get_help_heading() != Some(OWN)) {
-        let Some(name) = arg.get_long().filter(|name| !SHARED.contains(name)) else { continue };
+    for arg in command.get_arguments().filter(given).filter(|arg| !is_used(arg)) {
+        let Some(name) = arg.get_long() else { continue };
         let why = match (name, arg.get_help_heading()) {
             ("from", _) => "a head on an encoder begins anew",
             ("teacher", _) => "it teaches whole networks",
