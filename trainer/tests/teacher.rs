@@ -67,6 +67,28 @@ fn a_teacher_of_another_rate_is_heard_at_its_own() {
     }
 }
 
+/// As above, with a teacher that speaks of the middle of the windows that it hears.
+#[test]
+fn a_teacher_that_hears_windows_teaches_a_network_that_streams() {
+    let folder = tempfile::tempdir().unwrap();
+    let right = common::data_set(&folder.path().join("right"), &[common::HIGH, common::LOW], &common::FIVE_PITCHES);
+    let teacher = folder.path().join("teacher");
+    let paths = ["train", "--manifest", right.to_str().unwrap(), "--out", teacher.to_str().unwrap()];
+    let options = "--net linear --epochs 12 --lr 0.01 --batch-size 4 --scene-s 0.8 --seed 5 --no-report";
+    common::tocco(paths.into_iter().chain(options.split(' '))).ok();
+
+    let wrong = [("high", common::LOW_HZ), ("low", common::HIGH_HZ)];
+    let wrong = common::data_set(&folder.path().join("wrong"), &wrong, &ONE_NOTE);
+    let run = folder.path().join("run");
+    let teacher = teacher.join("model.onnx");
+    train(&wrong, &run, &format!("--epochs 8 --lr 0.01 --teacher-weight 1 --teacher {}", teacher.display())).ok();
+    for (hz, class) in [(common::HIGH_HZ, 0), (common::LOW_HZ, 1)] {
+        let answers = posteriors(&run.join("model.onnx"), &common::sine(common::RATE, hz, 0.4));
+        let middle = &answers[answers.len() / 2];
+        assert!(middle[class] > 1.05 * middle[1 - class], "{hz} Hz: {middle:?}");
+    }
+}
+
 #[test]
 fn teachers_that_can_not_teach_are_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();

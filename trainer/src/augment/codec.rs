@@ -22,13 +22,17 @@ impl Codec {
     /// and back. A sound that the coder refuses stays as it is.
     #[cfg(feature = "codecs")]
     pub(super) fn round_trip(self, samples: &mut [f32], rate: f32, kbits: f32) {
-        let (own_rate, code): (f64, fn(&[f32], f64, f32) -> Option<Vec<f32>>) = match self {
-            Self::Mp3 => (nearest(&MP3_RATES, rate), mp3),
-            Self::Opus => (nearest(&OPUS_RATES, rate), opus),
+        let own_rate = match self {
+            Self::Mp3 => nearest(&MP3_RATES, rate),
+            Self::Opus => nearest(&OPUS_RATES, rate),
+        };
+        let code = |samples: &[f32]| match self {
+            Self::Mp3 => mp3(samples, own_rate, kbits),
+            Self::Opus => opus(samples, own_rate, kbits),
         };
         let same = (own_rate - f64::from(rate)).abs() < 0.5;
         let there = if same { Ok(samples.to_vec()) } else { resample_all(samples, rate.into(), own_rate) };
-        let Some(coded) = there.ok().and_then(|there| code(&there, own_rate, kbits)) else { return };
+        let Some(coded) = there.ok().and_then(|there| code(&there)) else { return };
         let back = if same { Ok(coded) } else { resample_all(&coded, own_rate, rate.into()) };
         let Ok(back) = back else { return };
         for (to, from) in samples.iter_mut().zip(back.iter().chain(std::iter::repeat(&0.0))) {

@@ -285,7 +285,8 @@ pub fn run(args: Args) -> Result<()> {
         let (manifest, device, checkpoint_s) = (manifest.clone(), args.device, args.checkpoint_s);
         let (from, teacher, workers) = (args.from.clone(), args.learning.teacher.clone(), args.workers);
         ensure!((1..=256).contains(&workers), "--workers is {workers}: it must lie between 1 and 256");
-        train(&Request { manifest, from, teacher, device, checkpoint_s, workers, config, options }, out)?
+        let no_report = args.no_report;
+        train(&Request { manifest, from, teacher, device, checkpoint_s, workers, no_report, config, options }, out)?
     };
     let figures = run.figures()?;
     for (name, value) in &figures.metrics {
@@ -293,8 +294,9 @@ pub fn run(args: Args) -> Result<()> {
     }
     let report = export(&run, &run.settings.name, &run.folder.join("model.onnx"), &OrtCheck::usual())?;
     remark(report.text());
-    if !args.no_report {
-        let manifest = args.manifest.map_or_else(|| Ok(run.request()?.manifest), Ok::<_, anyhow::Error>)?;
+    let request = run.request()?;
+    if !request.no_report {
+        let manifest = args.manifest.unwrap_or(request.manifest);
         super::report::of_training(&run.folder, &Manifest::read(&manifest)?, (Engine::Tract, Provider::Cpu))?;
     }
     Ok(())

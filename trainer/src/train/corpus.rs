@@ -7,12 +7,16 @@ use tocco_models::{NONE, Task, resample_all};
 use super::Options;
 use crate::audio;
 use crate::augment::Clip;
+use crate::commands::remark;
 use crate::hash::Sum;
 use crate::labels::OF_ONE_FILE;
 use crate::manifest::{Manifest, Row, Split};
 
 /// Longer recordings are learnt from in pieces of this length, in seconds, and judged by their first one.
 const PIECE_S: f64 = 30.0;
+
+/// Less memory than this is not spoken of, in GB.
+const WORTH_SAYING_GB: f64 = 4.0;
 
 /// The splits that training reads.
 #[derive(Debug)]
@@ -33,6 +37,12 @@ impl Corpus {
     /// Where a class has no usable recording left to learn from, or there is none of any class to validate on.
     pub fn load(manifest: &Manifest, classes: &[String], options: &Options) -> Result<Self> {
         let sample_rate = options.sample_rate;
+        let gigabytes = manifest.rows.iter().map(|row| row.duration_s).sum::<f64>() * f64::from(sample_rate) * 4e-9;
+        if gigabytes > WORTH_SAYING_GB {
+            remark(format_args!(
+                "the recordings will take {gigabytes:.0} GB of memory: they are decoded once, and kept"
+            ));
+        }
         let read = |split| -> Vec<Clip> {
             let rows: Vec<&Row> = manifest.split(split).collect();
             let pieces = if split == Split::Train { usize::MAX } else { 1 };

@@ -28,6 +28,9 @@ pub struct Request {
     /// Threads that prepare batches.
     #[serde(default = "usual_workers")]
     pub workers: usize,
+    /// Whether the run goes without a page.
+    #[serde(default)]
+    pub no_report: bool,
     /// What a person may read and use again: `config.toml`.
     pub config: String,
     /// What a person chose.
