@@ -161,9 +161,9 @@ pub(crate) fn absolute(model: &Path) -> Result<PathBuf> {
     if shipped(model).is_some() { Ok(model.to_owned()) } else { Ok(std::path::absolute(model)?) }
 }
 
-/// A shipped model by its bare name, where no file of that name is there.
+/// A shipped model by its bare name, where no file of that name is there; folders are no models.
 pub(crate) fn shipped(model: &Path) -> Option<(&'static str, &'static [u8])> {
-    library::all().into_iter().find(|(name, _)| Path::new(name) == model && !model.exists())
+    library::all().into_iter().find(|(name, _)| Path::new(name) == model && !model.is_file())
 }
 
 /// Pushes a block; an error of the callback is passed on.

@@ -37,6 +37,7 @@ use tocco_models::{FrontendConfig, NONE, Task, write_beside};
 
 use crate::augment::{Config, Cut, Library, Made, SceneConfig, Voices};
 use crate::commands::remark;
+use crate::encoder::EncoderRun;
 use crate::manifest::Manifest;
 use crate::net::{Hearing, Net, OnSummary, Shape, SummaryShape};
 use crate::segments::Segmentation;
@@ -196,6 +197,11 @@ pub fn resume(folder: &Path, manifest: Option<&Path>) -> Result<Run> {
     let _lock = Run::lock(folder)?;
     let starting = folder.join(STARTING);
     let began = !starting.exists();
+    ensure!(
+        !began || !EncoderRun::is_at(folder),
+        "{}: a head on an encoder learns in one go: give the command once more, the embeddings are kept",
+        folder.display()
+    );
     let mut request = Request::read(&if began { folder.join(REQUEST) } else { starting })
         .with_context(|| format!("{}: there is no training to go on with", folder.display()))?;
     if let Some(manifest) = manifest {

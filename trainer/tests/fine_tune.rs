@@ -120,7 +120,7 @@ fn a_model_file_does_as_well_as_its_run() {
 }
 
 #[test]
-fn a_shipped_model_is_begun_with_by_its_name_and_resumed_too() {
+fn a_shipped_model_is_begun_with_by_its_name() {
     let folder = tempfile::tempdir().unwrap();
     let manifest = common::data_set(folder.path(), &[("sustained", 2000.0), common::LOW], &common::FIVE_PITCHES);
     let tuned = folder.path().join("tuned");
@@ -129,6 +129,10 @@ fn a_shipped_model_is_begun_with_by_its_name_and_resumed_too() {
     let again = folder.path().join("again");
     tocco!("train", "--config", tuned.join("config.toml"), "--out", again).ok();
     assert_eq!(weights_of_all(&again), weights_of_all(&tuned));
+    tocco!("train", "--resume", again).ok();
+    assert_eq!(weights_of_all(&again), weights_of_all(&tuned), "all steps are made");
+    let refused = train(&manifest, Path::new("techniques"), "--from techniques --epochs 1").refusal();
+    assert!(refused.contains("--from names the shipped model so") && !Path::new("techniques").exists(), "{refused}");
 
     let windowed = folder.path().join("windowed");
     train(&manifest, &windowed, "--net linear --epochs 1").ok();

@@ -353,8 +353,6 @@ fn recordings_of_several_classes_validate_instruments() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let of = |name: &str| metrics(&run)["metrics"][name].as_f64().unwrap();
     assert_eq!(of("val/files"), 3.0);
-    // Of the three one was not listened to for dull notes.
-    assert!(["bright", "dull"].iter().all(|class| (0.0..=1.0).contains(&of(&format!("val/file_recall/{class}")))));
     assert_eq!(of("test/files"), 7.0, "six notes and one of two");
 }
 

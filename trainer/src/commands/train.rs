@@ -20,10 +20,9 @@ use tocco_models::{FrontendConfig, Task};
 use super::encoder::{Common, EncoderArgs};
 use super::remark;
 use crate::augment::{Choice, Polyphony, Voices};
-use crate::encoder::EncoderRun;
 use crate::engine::Provider;
 use crate::export::{OrtCheck, export};
-use crate::listen::Engine;
+use crate::listen::{Engine, shipped};
 use crate::manifest::Manifest;
 use crate::net::{GruShape, OnSummary, Shape, SummaryShape, TcnShape};
 use crate::toml_file::TomlFile;
@@ -249,13 +248,7 @@ pub fn run(args: Args) -> Result<()> {
     let run = if let Some(folder) = &args.resume {
         let folder = if folder.as_os_str().is_empty() { args.out.as_ref() } else { Some(folder) };
         refuse_others()?;
-        let folder = folder.context("--resume goes on with a run: name its folder")?;
-        ensure!(
-            !EncoderRun::is_at(folder),
-            "{}: a head on an encoder learns in one go: give the command once more, the embeddings are kept",
-            folder.display()
-        );
-        resume(folder, args.manifest.as_deref())?
+        resume(folder.context("--resume goes on with a run: name its folder")?, args.manifest.as_deref())?
     } else {
         let Asked { args, matches, tables } = asked(args.config.as_deref())?;
         let (Some(manifest), Some(out)) = (&args.manifest, &args.out) else {
@@ -286,6 +279,10 @@ pub fn run(args: Args) -> Result<()> {
         let (from, teacher, workers) = (args.from.clone(), args.learning.teacher.clone(), args.workers);
         ensure!((1..=256).contains(&workers), "--workers is {workers}: it must lie between 1 and 256");
         let no_report = args.no_report;
+        for (option, model) in [("from", &from), ("teacher", &teacher)] {
+            let is_name = model.as_ref().is_some_and(|model| model == out && shipped(model).is_some());
+            ensure!(!is_name, "--out {}: --{option} names the shipped model so: name another folder", out.display());
+        }
         train(&Request { manifest, from, teacher, device, checkpoint_s, workers, no_report, config, options }, out)?
     };
     let figures = run.figures()?;

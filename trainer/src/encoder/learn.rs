@@ -21,7 +21,7 @@ use super::heads::HeadKind;
 use super::run::{EncoderRun, EncoderSettings, Figures};
 use crate::commands::remark;
 use crate::manifest::{Manifest, Row, Split};
-use crate::metrics::{Logits, RecordingScore, TEMPERATURES, temperature};
+use crate::metrics::{Logits, RecordingScore, Rule, TEMPERATURES, temperature};
 use crate::net::{Hearing, Net, values};
 use crate::segments::Segmentation;
 use crate::train::{Settings, classes};
@@ -106,7 +106,7 @@ pub fn train(
             training: Some(training.clone()),
         },
     };
-    run.try_export(&mut encoder)?;
+    run.try_export()?;
     std::fs::create_dir_all(out).with_context(|| format!("{}: the folder can't be made", out.display()))?;
     let mut learnt = listen(&mut encoder, manifest, Split::Train, &classes, training)?;
     if let Some(none) = classes.iter().position(|c| c == tocco_models::NONE) {
@@ -126,17 +126,20 @@ pub fn train(
         encoder.counts.0, encoder.counts.1
     ));
     same_sizes((time, size), [&learnt, &validated, &tested].into_iter().flatten())?;
-    (run.settings.mean, run.settings.deviation) = statistics(&learnt, size);
+    let heard = learnt.iter().map(|item| item.heard.numbers.as_slice());
+    (run.settings.mean, run.settings.deviation) = statistics(heard, size);
     run.begin()?;
     let head = run.head()?;
-    let net = learn(&run, &learnt, &validated, training, device)?;
+    let judged = validated.iter().chain(&tested).map(|item| (item.sounding, item.known));
+    let rule = Rule::of(training.task, classes.len(), judged);
+    let net = learn(&run, &learnt, (&validated, rule), training, device)?;
     run.save_head(&net)?;
     let answers = answer(&net, &head, &validated, device);
     let mut metrics = BTreeMap::new();
-    RecordingScore::of(training.task, &answers, &head.classes).note("val", &mut metrics);
+    RecordingScore::of(rule, &answers, &head.classes).note("val", &mut metrics);
     if !tested.is_empty() {
         let answers = answer(&net, &head, &tested, device);
-        RecordingScore::of(training.task, &answers, &head.classes).note("test", &mut metrics);
+        RecordingScore::of(rule, &answers, &head.classes).note("test", &mut metrics);
     }
     metrics.insert("training/encoder_seconds".into(), heard_in);
     metrics.insert("training/seconds".into(), started.elapsed().as_secs_f64());
@@ -202,9 +205,9 @@ fn same_sizes<'a>(first: (usize, usize), items: impl Iterator<Item = &'a Item>) 
 }
 
 /// Mean and deviation of each number of an embedding.
-fn statistics(items: &[Item], size: usize) -> (Vec<f32>, Vec<f32>) {
+pub(super) fn statistics<'a>(heard: impl Iterator<Item = &'a [f32]>, size: usize) -> (Vec<f32>, Vec<f32>) {
     let (mut sum, mut squares, mut count) = (vec![0.0_f64; size], vec![0.0_f64; size], 0.0_f64);
-    for embedding in items.iter().flat_map(|item| item.heard.numbers.chunks_exact(size)) {
+    for embedding in heard.flat_map(|numbers| numbers.chunks_exact(size)) {
         count += 1.0;
         for ((s, q), x) in sum.iter_mut().zip(&mut squares).zip(embedding) {
             *s += f64::from(*x);
@@ -225,7 +228,7 @@ fn statistics(items: &[Item], size: usize) -> (Vec<f32>, Vec<f32>) {
 fn learn(
     run: &EncoderRun,
     learnt: &[Item],
-    validated: &[Item],
+    (validated, rule): (&[Item], Rule),
     training: &HeadTraining,
     device: &Device,
 ) -> Result<Net> {
@@ -258,7 +261,7 @@ fn learn(
         }
         ensure!(value.is_finite(), "the loss is no longer a number after {step} steps: train with a smaller --lr");
         let now = net.valid();
-        let found = RecordingScore::of(training.task, &answer(&now, head, validated, device), &head.classes);
+        let found = RecordingScore::of(rule, &answer(&now, head, validated, device), &head.classes);
         watcher.validated(&Validation {
             epoch: (step + 1) / steps,
             loss: found.loss,

@@ -20,7 +20,7 @@ use tocco_models::{CARD_FORMAT, Card, DataSource, NetworkKind, Reference, Task, 
 use super::embed::{Encoder, Identity};
 use super::heads::{HeadKind, settings};
 use super::hears::Hears;
-use super::learn::{HeadTraining, logits_of};
+use super::learn::{HeadTraining, logits_of, statistics};
 use super::{merge, windows};
 use crate::export::{Asked, Check, OrtCheck, Report, check_engines, licence, onnx_model, plucked};
 use crate::net::Net;
@@ -133,12 +133,18 @@ impl EncoderRun {
 
     /// Whether the encoder with a head on it can be exported, tried with a head that has learnt nothing: listening to
     /// many recordings first would be in vain otherwise.
-    pub(super) fn try_export(&self, encoder: &mut Encoder) -> Result<()> {
-        let net = Net::new(&self.head()?.net(), 0, &Device::flex());
+    pub(super) fn try_export(&self) -> Result<()> {
+        // On the processor, as the model will be checked: others compute less exactly.
+        let mut encoder = Encoder::reopen(&self.settings.encoder)?;
+        let heard = self.inputs()?.iter().map(|input| Ok(encoder.embed(input)?.2)).collect::<Result<Vec<_>>>()?;
+        let mut tried = self.clone();
+        let settings = &mut tried.settings;
+        (settings.mean, settings.deviation) = statistics(heard.iter().map(Vec::as_slice), settings.size);
+        let net = Net::new(&tried.head()?.net(), 0, &Device::flex());
         let figures = Figures { temperature: 1.0, metrics: BTreeMap::new() };
-        let tried = self.checked(encoder, &net, &figures, &self.settings.name, &OrtCheck::usual());
-        let at = || format!("{}: no model can be made of it", self.settings.encoder.path.display());
-        tried.map(|_| ()).with_context(at)
+        let made = tried.checked(&mut encoder, &net, &figures, &self.settings.name, &OrtCheck::usual());
+        made.map(|_| ())
+            .with_context(|| format!("{}: no model can be made of it", self.settings.encoder.path.display()))
     }
 
     /// The file of encoder and head, after every engine that was asked gave the trainer's own outputs.

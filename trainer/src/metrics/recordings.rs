@@ -17,12 +17,13 @@ pub enum Rule {
 
 impl Rule {
     /// `Likeliest` where at most one class sounds in each recording and nothing is unknown, and for techniques always.
+    /// A training has one rule: `recordings` are all that it is judged by, the sounding and the known classes of each as
+    /// bits.
     #[must_use]
-    pub fn of(task: Task, answers: &[Logits]) -> Self {
-        let single = |answer: &Logits| {
-            answer.truth.iter().all(Option::is_some) && answer.truth.iter().filter(|t| **t == Some(true)).count() <= 1
-        };
-        if task == Task::Technique || answers.iter().all(single) { Self::Likeliest } else { Self::Each }
+    pub fn of(task: Task, classes: usize, mut recordings: impl Iterator<Item = (u128, u128)>) -> Self {
+        let all = (0..classes).fold(0_u128, |all, class| all | 1 << class);
+        let single = |(sounding, known): (u128, u128)| sounding.count_ones() <= 1 && known & all == all;
+        if task == Task::Technique || recordings.all(single) { Self::Likeliest } else { Self::Each }
     }
 
     /// The task whose likelihood fits.
@@ -52,10 +53,9 @@ pub struct RecordingScore {
 }
 
 impl RecordingScore {
-    /// Scores recordings of the `classes` by the [`Rule`] that fits them.
+    /// Scores recordings of the `classes`.
     #[must_use]
-    pub fn of(task: Task, answers: &[Logits], classes: &[String]) -> Self {
-        let rule = Rule::of(task, answers);
+    pub fn of(rule: Rule, answers: &[Logits], classes: &[String]) -> Self {
         let mut counts = vec![Counts::default(); classes.len()];
         let mut confusion = Confusion::new(classes);
         let (mut recordings, mut loss) = (0, 0.0);
@@ -168,24 +168,30 @@ mod tests {
     #[test]
     fn one_class_a_recording_is_the_likeliest_even_where_none_is_probable() {
         let answers = [heard([-2.0, -3.0, -4.0], [YES, NO, NO]), heard([-2.0, -3.0, -4.0], [NO, YES, NO])];
-        for task in [Task::Technique, Task::Instruments] {
-            let score = RecordingScore::of(task, &answers, &classes());
-            assert_eq!(score.recalls, [("flute".to_owned(), 1.0), ("oboe".to_owned(), 0.0)]);
-            assert_eq!((score.recordings, score.confusion.count(1, 0)), (2, 1));
-            assert!((score.macro_f1 - f64::midpoint(2.0 / 3.0, 0.0)).abs() < 1e-9, "{}", score.macro_f1);
-        }
+        let score = RecordingScore::of(Rule::Likeliest, &answers, &classes());
+        assert_eq!(score.recalls, [("flute".to_owned(), 1.0), ("oboe".to_owned(), 0.0)]);
+        assert_eq!((score.recordings, score.confusion.count(1, 0)), (2, 1));
+        assert!((score.macro_f1 - f64::midpoint(2.0 / 3.0, 0.0)).abs() < 1e-9, "{}", score.macro_f1);
         // Noise, in which no instrument plays, says nothing of which is likeliest.
         let noisy = [&answers[..], &[heard([9.0, 0.0, 0.0], [NO; 3])]].concat();
-        assert_eq!(
-            RecordingScore::of(Task::Instruments, &noisy, &classes()),
-            RecordingScore::of(Task::Instruments, &answers, &classes())
-        );
+        assert_eq!(RecordingScore::of(Rule::Likeliest, &noisy, &classes()), score);
+    }
+
+    #[test]
+    fn one_recording_of_two_classes_or_half_known_is_enough_to_judge_each_class_for_itself() {
+        let of = |task, recordings: &[(u128, u128)]| Rule::of(task, 3, recordings.iter().copied());
+        let singles = [(0b001, u128::MAX), (0b100, 0b111), (0, u128::MAX)];
+        assert_eq!(of(Task::Instruments, &singles), Rule::Likeliest);
+        for other in [(0b011, u128::MAX), (0b010, 0b010)] {
+            assert_eq!(of(Task::Instruments, &[&singles[..], &[other]].concat()), Rule::Each);
+            assert_eq!(of(Task::Technique, &[other]), Rule::Likeliest);
+        }
     }
 
     #[test]
     fn of_several_classes_each_is_judged_for_itself_and_the_unknown_counts_for_nothing() {
         let answers = [heard([3.0, 3.0, -3.0], [YES, YES, NO]), heard([3.0, -3.0, 3.0], [None, YES, None])];
-        let score = RecordingScore::of(Task::Instruments, &answers, &classes());
+        let score = RecordingScore::of(Rule::Each, &answers, &classes());
         assert_eq!(score.recalls, [("flute".to_owned(), 1.0), ("oboe".to_owned(), 0.5)]);
         assert!((score.macro_f1 - f64::midpoint(1.0, 2.0 / 3.0)).abs() < 1e-9, "{}", score.macro_f1);
         // Three sure and right answers, then one that is sure and wrong; the two that nobody knows cost nothing.

@@ -12,8 +12,10 @@ use crate::hash::Sum;
 use crate::labels::OF_ONE_FILE;
 use crate::manifest::{Manifest, Row, Split};
 
-/// Longer recordings are learnt from in pieces of this length, in seconds, and judged by their first one.
+/// Longer recordings are learnt from in equal pieces of about this length, in seconds, and judged by their first one.
 const PIECE_S: f64 = 30.0;
+/// A piece whose peak is this far under that of the recording, as a factor, is a rest.
+const REST: f32 = 0.01;
 
 /// Less memory than this is not spoken of, in GB.
 const WORTH_SAYING_GB: f64 = 4.0;
@@ -37,7 +39,8 @@ impl Corpus {
     /// Where a class has no usable recording left to learn from, or there is none of any class to validate on.
     pub fn load(manifest: &Manifest, classes: &[String], options: &Options) -> Result<Self> {
         let sample_rate = options.sample_rate;
-        let gigabytes = manifest.rows.iter().map(|row| row.duration_s).sum::<f64>() * f64::from(sample_rate) * 4e-9;
+        let kept_s = |row: &Row| if row.split == Split::Train { row.duration_s } else { row.duration_s.min(PIECE_S) };
+        let gigabytes = manifest.rows.iter().map(kept_s).sum::<f64>() * f64::from(sample_rate) * 4e-9;
         if gigabytes > WORTH_SAYING_GB {
             remark(format_args!(
                 "the recordings will take {gigabytes:.0} GB of memory: they are decoded once, and kept"
@@ -121,14 +124,16 @@ fn clips(row: &Row, classes: &[String], options: &Options, pieces: usize) -> Res
     }
     let sound = audio::decode(&row.path)?;
     let rate = f64::from(sound.rate);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of samples")]
-    let piece = ((PIECE_S * rate) as usize).max(1);
-    let most = sound.samples.len().min(piece.saturating_mul(pieces));
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of pieces")]
+    let count = (sound.duration_s() / PIECE_S).round().max(1.0) as usize;
+    let peak = |samples: &[f32]| samples.iter().fold(0.0_f32, |peak, s| peak.max(s.abs()));
+    let loudest = peak(&sound.samples);
     // Groups are named collection/instrument/pitch or the like: all but the last part says which instrument it is.
     let (kind, own) = row.group.rsplit_once('/').unwrap_or(("", &row.group));
     let known = (0..classes.len()).filter(|c| row.sounds(&classes[*c]).is_some()).fold(0, |set, c| set | 1 << c);
     let (mut clips, mut silent) = (Vec::new(), true);
-    for piece in sound.samples[..most].chunks(piece) {
+    let all = sound.samples.chunks(sound.samples.len().div_ceil(count)).take(pieces);
+    for piece in all.filter(|piece| peak(piece) > REST * loudest) {
         let samples = resample_all(piece, rate, f64::from(options.sample_rate))?;
         let Some(mut clip) = Clip::new(samples, sounding, known, kind) else { continue };
         silent = false;
@@ -159,11 +164,14 @@ mod tests {
     fn all_of_a_long_recording_is_learnt_from() {
         let folder = tempfile::tempdir().unwrap();
         let rate = 8000_u16;
-        let samples: Vec<f32> = (0..70 * u32::from(rate)).map(|i| if i % 40 < 20 { 0.1 } else { -0.1 }).collect();
+        // Sound for 54 s, a rest of 30, sound for 54.
+        let level = |i: u32| if (54..84).contains(&(i / u32::from(rate))) { 1e-4 } else { 0.1 };
+        let samples: Vec<f32> =
+            (0..138 * u32::from(rate)).map(|i| if i % 40 < 20 { level(i) } else { -level(i) }).collect();
         let path = folder.path().join("long.wav");
         audio::write_wav(&path, &samples, u32::from(rate)).unwrap();
         let manifest = folder.path().join("m.csv");
-        let text = format!("path,labels,group,split,duration_s,sample_rate\nlong.wav,flute,long,train,70,{rate}\n");
+        let text = format!("path,labels,group,split,duration_s,sample_rate\nlong.wav,flute,long,train,138,{rate}\n");
         std::fs::write(&manifest, text).unwrap();
         let manifest = Manifest::read(&manifest).unwrap();
         let (classes, options) = (["flute".to_owned()], preset(NetKind::StreamTcn, Task::Instruments));
@@ -171,7 +179,7 @@ mod tests {
             let clips = usable(&manifest.rows[0], &classes, &options, pieces);
             clips.iter().map(|clip| clip.samples.len() / options.sample_rate as usize).collect()
         };
-        assert_eq!(seconds(usize::MAX), [30, 30, 10]);
-        assert_eq!(seconds(1), [30], "validation is not about one recording thrice");
+        assert_eq!(seconds(usize::MAX), [27; 4], "five pieces, of which one is nothing but the rest");
+        assert_eq!(seconds(1), [27], "validation is not about one recording five times");
     }
 }

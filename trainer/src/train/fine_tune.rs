@@ -8,7 +8,7 @@ use burn::tensor::Device;
 use super::Options;
 use super::run::{Run, Settings};
 use crate::export::Exported;
-use crate::listen::model_bytes;
+use crate::listen::{model_bytes, shipped};
 use crate::net::Net;
 
 /// What a training begins from.
@@ -33,7 +33,7 @@ impl Earlier {
     /// # Errors
     /// Where the folder holds no trained run, or the model is none that can be trained on.
     pub fn open(path: &Path) -> Result<Self> {
-        let weights = if path.is_dir() {
+        let weights = if path.is_dir() && (shipped(path).is_none() || Run::is_at(path)) {
             let run = Run::open(path)?;
             // Said before recordings are read and anything older is removed.
             run.best(&Device::flex()).context("--from needs a run whose training has got to a validation")?;
@@ -47,11 +47,14 @@ impl Earlier {
 
     /// Refuses `out` where a new run there would remove the weights.
     pub(super) fn apart_from(&self, out: &Path) -> Result<()> {
-        // The name of a shipped model is no path.
-        let whole = self.path.canonicalize().unwrap_or_default();
-        let folder = if whole.is_dir() { Some(whole.as_path()) } else { whole.parent() };
+        let whole = |path: &Path| path.canonicalize().ok();
+        let new = [whole(out), whole(&out.join("model.onnx"))];
+        let kept = match &self.weights {
+            Weights::Run(run) => whole(&run.folder),
+            Weights::Model(_) => whole(&self.path),
+        };
         ensure!(
-            out.canonicalize().ok().as_deref() != folder,
+            kept.is_none() || !new.contains(&kept),
             "--from {} lies in the same folder that --out names: the new run would take the place of the weights that \
              it begins with",
             self.path.display()

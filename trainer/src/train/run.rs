@@ -119,6 +119,12 @@ pub struct Run {
 }
 
 impl Run {
+    /// Whether a folder holds a run.
+    #[must_use]
+    pub fn is_at(folder: &Path) -> bool {
+        folder.join("run.json").is_file()
+    }
+
     /// Opens the folder of a training.
     ///
     /// # Errors

@@ -203,7 +203,7 @@ impl<'a> Trainer<'a> {
             return Ok(false);
         }
         let averaged = self.net.valid().with_weights(&self.averaged);
-        let score = validate::files(&averaged, &self.run.settings, &self.corpus.val, self.device)?;
+        let score = validate::files(&averaged, &self.run.settings, self.corpus, self.device)?;
         // Later weights have been averaged for longer: they win a draw. A training that is killed between this file
         // and the next checkpoint writes it once more, the same.
         if self.state.best.is_none_or(|best| score.selection() >= best) {

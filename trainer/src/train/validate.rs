@@ -10,7 +10,7 @@ use tocco_models::LogMel;
 use super::corpus::Corpus;
 use super::run::{Figures, Run, Settings};
 use crate::augment::Clip;
-use crate::metrics::{self, Logits, RecordingScore};
+use crate::metrics::{self, Logits, RecordingScore, Rule};
 use crate::net::{Hearing, Net, values};
 use crate::segments::{Segment, Segmentation};
 
@@ -23,24 +23,30 @@ const MOST_WINDOWS: usize = 4;
 /// Windows in one pass.
 const WINDOWS_TOGETHER: usize = 32;
 
-/// Validates on recordings.
-pub(super) fn files(net: &Net, settings: &Settings, clips: &[Clip], device: &Device) -> Result<RecordingScore> {
-    let heard = hear(net, settings, clips, device)?;
-    Ok(RecordingScore::of(settings.options.task, &heard, &settings.classes))
+/// Validates on the recordings that are there for it.
+pub(super) fn files(net: &Net, settings: &Settings, corpus: &Corpus, device: &Device) -> Result<RecordingScore> {
+    let heard = hear(net, settings, &corpus.val, device)?;
+    Ok(RecordingScore::of(rule(settings, corpus), &heard, &settings.classes))
+}
+
+fn rule(settings: &Settings, corpus: &Corpus) -> Rule {
+    let judged = corpus.val.iter().chain(&corpus.test);
+    Rule::of(settings.options.task, settings.classes.len(), judged.map(|clip| (clip.classes, clip.known)))
 }
 
 /// Temperature and figures of the run's best weights.
 pub(super) fn final_figures(run: &Run, corpus: &Corpus, device: &Device) -> Result<Figures> {
-    let (settings, task) = (&run.settings, run.settings.options.task);
+    let (settings, rule) = (&run.settings, rule(&run.settings, corpus));
     let net = run.best(device)?;
     let heard = hear(&net, settings, &corpus.val, device)?;
     let mut metrics = BTreeMap::new();
-    RecordingScore::of(task, &heard, &settings.classes).note("val", &mut metrics);
+    RecordingScore::of(rule, &heard, &settings.classes).note("val", &mut metrics);
     if !corpus.test.is_empty() {
         let heard = hear(&net, settings, &corpus.test, device)?;
-        RecordingScore::of(task, &heard, &settings.classes).note("test", &mut metrics);
+        RecordingScore::of(rule, &heard, &settings.classes).note("test", &mut metrics);
     }
-    Ok(Figures { temperature: metrics::temperature(task, &heard, &metrics::TEMPERATURES), metrics })
+    let temperature = metrics::temperature(settings.options.task, &heard, &metrics::TEMPERATURES);
+    Ok(Figures { temperature, metrics })
 }
 
 /// Each recording's logits over its sounding frames, and what sounds in it as far as somebody said.

@@ -124,11 +124,18 @@ fn argument(arg: &Arg, value: &DeValue<'_>, folder: &Path) -> Result<Option<OsSt
     argument.push("=");
     let word = word(value).with_context(|| format!("«{key}» must be a number, a text or a list of them"))?;
     if arg.get_value_parser().type_id() == TypeId::of::<PathBuf>() {
-        argument.push(if shipped(Path::new(&word)).is_some() { word.into() } else { folder.join(word) });
+        let beside = folder.join(&word);
+        let is_name = names_model(arg) && shipped(Path::new(&word)).is_some() && !beside.exists();
+        argument.push(if is_name { word.into() } else { beside });
     } else {
         argument.push(word);
     }
     Ok(Some(argument))
+}
+
+/// Whether the name of a shipped model will do for a path.
+fn names_model(arg: &Arg) -> bool {
+    arg.get_long().is_some_and(|name| ["from", "teacher"].contains(&name))
 }
 
 fn word(value: &DeValue<'_>) -> Option<String> {
@@ -240,7 +247,7 @@ fn written(
 fn as_value(arg: &Arg, words: &[&OsStr]) -> Result<toml::Value> {
     let plain = |word: &OsStr| -> Result<toml::Value> {
         if arg.get_value_parser().type_id() == TypeId::of::<PathBuf>() {
-            let path = absolute(Path::new(word))?;
+            let path = if names_model(arg) { absolute(Path::new(word))? } else { std::path::absolute(word)? };
             return Ok(path.to_str().with_context(|| format!("{}: not valid Unicode", path.display()))?.into());
         }
         let text = word.to_str().context("an option is not valid Unicode")?;
