@@ -9,7 +9,7 @@ pub(crate) mod sequence;
 
 pub use build::{Attribute, GraphBuilder};
 pub(crate) use build::{untyped, value_info};
-pub use sequence::whole_sequence;
+pub use sequence::{floats, whole_sequence};
 
 use crate::card::{CARD_KEY, Card};
 use crate::error::{Error, Result};

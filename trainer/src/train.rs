@@ -20,7 +20,7 @@ pub use fine_tune::Earlier;
 pub use loss::{LossKind, Tensors, Weighting, loss};
 pub use presets::{NetKind, kind_of, preset};
 pub use request::{Request, WORKERS};
-pub(crate) use run::clear;
+pub(crate) use run::{CONFIG, clear};
 pub use run::{Figures, Run, Settings};
 pub use schedule::Schedule;
 pub use training::{Clip, Training};
@@ -42,7 +42,7 @@ use crate::manifest::Manifest;
 use crate::net::{Hearing, Net, OnSummary, Shape, SummaryShape};
 use crate::segments::Segmentation;
 use checkpoint::Checkpoint;
-use run::{CONFIG, REQUEST, STARTING};
+use run::{REQUEST, STARTING};
 use teacher::Teacher;
 use trainer::Trainer;
 
@@ -232,7 +232,7 @@ pub fn resume(folder: &Path, manifest: Option<&Path>) -> Result<Run> {
         );
     }
     remark(format_args!("going on after {} steps", checkpoint.state.step));
-    finish(run, &corpus, &request, material.teacher.as_ref(), Some(checkpoint))
+    finish(run, &corpus, &request, material.teacher.as_ref(), Begins::At(checkpoint))
 }
 
 /// What is trained on.
@@ -266,12 +266,13 @@ impl Material {
             // A start that failed is nothing to go on with; were the file to stay, it would only be tried again.
             let _ = std::fs::remove_file(&starting);
         }
-        let (run, corpus) = begun?;
-        finish(run, &corpus, request, teacher.as_ref(), None)
+        let (run, corpus, earlier) = begun?;
+        let begins = Begins::New(earlier);
+        finish(run, &corpus, request, teacher.as_ref(), begins)
     }
 
     /// Reads the recordings and measures them; then the run takes the place of an older one.
-    fn begin(self, request: &Request, out: &Path) -> Result<(Run, Corpus)> {
+    fn begin(self, request: &Request, out: &Path) -> Result<(Run, Corpus, Option<Earlier>)> {
         let (options, classes) = (&request.options, self.classes);
         let earlier = request.from.as_deref().map(Earlier::open).transpose()?;
         earlier.iter().try_for_each(|earlier| earlier.apart_from(out))?;
@@ -299,7 +300,7 @@ impl Material {
         }
         write_beside(&out.join(CONFIG), request.config.as_bytes())?;
         // Numbers as the file has them: a training that is resumed works with no others.
-        Ok((Run::open(out)?, corpus))
+        Ok((Run::open(out)?, corpus, earlier))
     }
 }
 
@@ -308,23 +309,26 @@ fn is_fitted(settings: &Settings) -> bool {
     matches!(&settings.options.shape, Shape::Summary(SummaryShape { on: OnSummary::Svm(_), .. }))
 }
 
+/// Where the steps of a training begin.
+enum Begins {
+    /// At the first, with the weights of an earlier run or model where one is named.
+    New(Option<Earlier>),
+    /// Where it was interrupted.
+    At(Checkpoint),
+}
+
 /// The steps that are left, and the figures.
-fn finish(
-    run: Run,
-    corpus: &Corpus,
-    request: &Request,
-    teacher: Option<&Teacher>,
-    checkpoint: Option<Checkpoint>,
-) -> Result<Run> {
+fn finish(run: Run, corpus: &Corpus, request: &Request, teacher: Option<&Teacher>, begins: Begins) -> Result<Run> {
     let device = request.device.open()?;
     let scene = scene_config(&run.settings.options, &run.settings.classes)?;
     let mut seconds = None;
     if !is_fitted(&run.settings) {
         let learning = device.clone().autodiff();
-        let net = match &request.from {
-            // A checkpoint has weights of its own.
-            Some(from) if checkpoint.is_none() => Earlier::open(from)?.net(&run.settings, &learning)?,
-            _ => Net::new(&run.settings.net(), run.settings.options.seed, &learning),
+        let new = || Net::new(&run.settings.net(), run.settings.options.seed, &learning);
+        let (net, checkpoint) = match begins {
+            Begins::New(Some(earlier)) => (earlier.net(&run.settings, &learning)?, None),
+            Begins::New(None) => (new(), None),
+            Begins::At(checkpoint) => (new(), Some(checkpoint)),
         };
         let mut trainer = Trainer::new(&run, corpus, &scene, &device, net, teacher, checkpoint)?;
         trainer.all_steps(Duration::try_from_secs_f64(request.checkpoint_s)?, request.workers)?;

@@ -203,8 +203,9 @@ pub(crate) fn integers(tensor: &pb::TensorProto) -> Option<Vec<i64>> {
     })
 }
 
-/// The numbers of a tensor of 32-bit floats.
-pub(crate) fn floats(tensor: &pb::TensorProto) -> Option<Vec<f32>> {
+/// The numbers of a tensor of 32-bit floats; `None` where it is none.
+#[must_use]
+pub fn floats(tensor: &pb::TensorProto) -> Option<Vec<f32>> {
     (tensor.data_type == pb::tensor_proto::DataType::Float as i32).then(|| {
         let raw = tensor.raw_data.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b));
         raw.chain(tensor.float_data.iter().copied()).collect()

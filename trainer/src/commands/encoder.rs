@@ -14,6 +14,7 @@ use crate::engine::Provider;
 use crate::export::OrtCheck;
 use crate::listen::Engine;
 use crate::manifest::Manifest;
+use crate::train::CONFIG;
 
 /// Options that belong to `--encoder`.
 #[derive(Debug, clap::Args)]
@@ -134,7 +135,7 @@ impl EncoderArgs {
             ..common.training
         };
         let run = train(common.manifest, common.out, encoder, &training, common.device)?;
-        write_beside(&common.out.join("config.toml"), common.config.as_bytes())?;
+        write_beside(&common.out.join(CONFIG), common.config.as_bytes())?;
         for (name, value) in &run.figures()?.metrics {
             remark(format_args!("{name}: {value:.3}"));
         }

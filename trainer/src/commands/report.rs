@@ -55,7 +55,7 @@ const MISTAKES: usize = 12;
 /// # Errors
 /// The run, model or manifest is refused, or no recording can be used.
 pub fn run(args: Args) -> Result<()> {
-    let trained = args.run.as_deref().map(Trained::open).transpose()?;
+    let trained = args.run.as_deref().map(Trained::open).transpose()?.unwrap_or_default();
     let model = args.model.or_else(|| Some(args.run.as_ref()?.join("model.onnx")));
     let manifest = match (args.manifest, &args.run) {
         (None, Some(folder)) => learnt_from(folder)?,
@@ -68,7 +68,7 @@ pub fn run(args: Args) -> Result<()> {
     manifest.remarks().iter().for_each(super::remark);
     let ear = args.engine.open(&model)?;
     let page = Page {
-        trained: trained.as_ref(),
+        trained,
         ear: &ear,
         manifest: &manifest,
         split: args.split,
@@ -85,14 +85,15 @@ pub fn run(args: Args) -> Result<()> {
 /// As [`run`].
 pub fn of_training(folder: &Path, manifest: &Manifest, (engine, provider): (Engine, Provider)) -> Result<()> {
     let ear = Ear::open(&folder.join("model.onnx"), engine, provider)?;
-    let trained = Some(&Trained::open(folder)?);
+    let trained = Trained::open(folder)?;
     let split = if manifest.split(Split::Test).next().is_some() { Split::Test } else { Split::Val };
     let gate_dbfs = Policy::default().gate_dbfs;
     let page = Page { trained, ear: &ear, manifest, split, mistakes: MISTAKES, audio: true, gate_dbfs };
     page.write(&folder.join("report.html")).context("the model is written, but the page about it is not")
 }
 
-/// How a model was trained.
+/// How a model was trained; empty where that is not known.
+#[derive(Default)]
 struct Trained {
     /// What was chosen, by name.
     chosen: Vec<(String, String)>,
@@ -122,7 +123,7 @@ fn learnt_from(folder: &Path) -> Result<Option<PathBuf>> {
 }
 
 struct Page<'a> {
-    trained: Option<&'a Trained>,
+    trained: Trained,
     ear: &'a Ear,
     manifest: &'a Manifest,
     split: Split,
@@ -132,7 +133,7 @@ struct Page<'a> {
 }
 
 impl Page<'_> {
-    fn write(&self, out: &Path) -> Result<()> {
+    fn write(self, out: &Path) -> Result<()> {
         let card = self.ear.model.card();
         let rows = self.manifest.split(self.split);
         let wanted = rows.map(|row| Wanted::new(card, row)).collect::<Result<Vec<_>>>()?;
@@ -143,8 +144,8 @@ impl Page<'_> {
             ear: self.ear,
             wanted: &wanted,
             source: format!("{name}, split {split}"),
-            history: self.trained.map(|t| t.curves.clone()).unwrap_or_default(),
-            settings: self.trained.map(|t| t.chosen.clone()).unwrap_or_default(),
+            history: self.trained.curves,
+            settings: self.trained.chosen,
             mistakes: self.mistakes,
             audio: self.audio,
             gate_dbfs: self.gate_dbfs,

@@ -379,9 +379,7 @@ fn answer(net: &Net, head: &Settings, items: &[Item], device: &Device) -> Vec<Lo
             let size = TOGETHER * item.heard.time * item.heard.size;
             let chunks = item.heard.numbers.chunks(size);
             let values = chunks.flat_map(|some| logits_of(net, head, some, device)).collect();
-            let bit = |bits: u128, class: usize| bits >> class & 1 == 1;
-            let truth = |class| bit(item.known, class).then_some(bit(item.sounding, class));
-            Logits { values, truth: (0..head.classes.len()).map(truth).collect() }
+            Logits::new(values, (item.sounding, item.known), head.classes.len())
         })
         .collect()
 }

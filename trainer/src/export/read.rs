@@ -166,11 +166,10 @@ struct Weights(HashMap<String, (Vec<usize>, Vec<f32>)>);
 impl Weights {
     fn of(model: &pb::ModelProto) -> Result<Self> {
         let graph = model.graph.as_ref().context("it holds no network")?;
-        let floats = graph.initializer.iter().filter(|t| t.data_type == pb::tensor_proto::DataType::Float as i32);
-        let weights = floats.map(|tensor| {
+        let weights = graph.initializer.iter().filter_map(|tensor| Some((tensor, onnx::floats(tensor)?)));
+        let weights = weights.map(|(tensor, numbers)| {
             let shape = tensor.dims.iter().map(|d| usize::try_from(*d)).collect::<Result<_, _>>()?;
-            let raw = tensor.raw_data.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b));
-            Ok((tensor.name.clone(), (shape, raw.chain(tensor.float_data.iter().copied()).collect())))
+            Ok((tensor.name.clone(), (shape, numbers)))
         });
         Ok(Self(weights.collect::<Result<_>>()?))
     }

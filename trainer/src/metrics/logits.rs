@@ -12,6 +12,15 @@ pub struct Logits {
 }
 
 impl Logits {
+    /// Of a recording in which the classes of `sounding` sound, as far as those of `known` were listened for: bit `i` for
+    /// class `i`.
+    #[must_use]
+    pub fn new(values: Vec<f32>, (sounding, known): (u128, u128), classes: usize) -> Self {
+        let bit = |bits: u128, class: usize| bits >> class & 1 == 1;
+        let truth = |class| bit(known, class).then_some(bit(sounding, class));
+        Self { values, truth: (0..classes).map(truth).collect() }
+    }
+
     /// Mean negative log-likelihood of the recording's hops at a temperature.
     #[must_use]
     pub fn surprise(&self, task: Task, t: f64) -> f64 {

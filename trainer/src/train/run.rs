@@ -42,7 +42,7 @@ const OLDER_FILES: [&str; 10] = [
     "head.bpk",
 ];
 pub(super) const CHECKPOINT: &str = "checkpoint";
-pub(super) const CONFIG: &str = "config.toml";
+pub(crate) const CONFIG: &str = "config.toml";
 pub(super) const REQUEST: &str = "request.toml";
 pub(super) const STARTING: &str = "starting.toml";
 

@@ -64,11 +64,9 @@ fn hear(net: &Net, settings: &Settings, clips: &[Clip], device: &Device) -> Resu
             }
             Hearing::Window { frames } => windows(net, settings, group, frames, device)?,
         };
-        let bit = |bits: u128, class: usize| bits >> class & 1 == 1;
-        heard.extend(group.iter().zip(logits).map(|(clip, values)| {
-            let truth = |class| bit(clip.known, class).then_some(bit(clip.classes, class));
-            Logits { values, truth: (0..settings.classes.len()).map(truth).collect() }
-        }));
+        let classes = settings.classes.len();
+        let told = |(clip, values): (&&Clip, _)| Logits::new(values, (clip.classes, clip.known), classes);
+        heard.extend(group.iter().zip(logits).map(told));
     }
     Ok(heard)
 }

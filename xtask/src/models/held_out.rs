@@ -79,8 +79,7 @@ impl Trial {
     fn recipe(&self) -> Recipe {
         let groups: Vec<&str> = self.asked.iter().map(|(_, groups)| *groups).collect();
         let held_out = Some(format!("^({})", groups.join("|")));
-        // The mixtures that there are hold recordings that this training must not know: its weights are those that are
-        // best on single notes.
+        // The mixtures there are hold recordings that this training must not know.
         Recipe { name: self.name, held_out, epochs: Some(self.epochs), mixtures: false, ..self.like.clone() }
     }
 }
