@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `hears` | what an encoder takes, guessed from its graph where nobody says it |
 //! | `windows` | the pieces of recordings that it hears |
+//! | `successive` | several windows one after the other, as one |
 //! | `embed`, `cache` | recordings to embeddings, kept on disk |
 //! | `heads` | the networks on top |
 //! | `learn` | training |
@@ -18,6 +19,7 @@ mod hears;
 mod learn;
 mod merge;
 mod run;
+mod successive;
 mod windows;
 
 pub use cache::{Cache, Embeddings, default_folder};
@@ -26,6 +28,7 @@ pub use heads::HeadKind;
 pub use hears::{Hears, InputKind, Wish, understand};
 pub use learn::{HeadTraining, train};
 pub use run::EncoderRun;
+pub use successive::Successive;
 
 #[cfg(test)]
 mod tests;

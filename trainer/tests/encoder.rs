@@ -159,11 +159,47 @@ fn a_head_on_raw_audio_learns_exports_and_finds_its_embeddings_again() {
     case.train(&encoder, "linear", &format!("{one} --head linear --task instruments")).unwrap().ok();
     assert!(case.recall("linear") > 0.95);
     let refused = case.train(&encoder, "no", &format!("{one} --head tcn")).unwrap().refusal();
-    assert!(refused.contains("--head tcn needs a sequence"), "{refused}");
+    assert!(refused.contains("--head tcn needs a sequence") && refused.contains("--encoder-windows"), "{refused}");
 
     let heard = case.folder.path().join("high4.wav");
     let heard = tocco!("recognize", "--model", case.model("gru"), "--format", "csv", heard).ok();
     assert!(heard.out.contains("high") && !heard.out.contains("low"), "{}", heard.out);
+}
+
+/// A low and a high note between two others, in either order: each moment of one recording has its like in the other, so
+/// that only a sequence of windows can tell them apart.
+#[test]
+fn a_head_over_successive_windows_hears_what_none_of_them_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut manifest = String::from("path,labels,group,split,duration_s,sample_rate\n");
+    for (class, hz) in [("rising", [600.0, 200.0, 2000.0, 600.0]), ("falling", [600.0, 2000.0, 200.0, 600.0])] {
+        for pitch in 0_u8..10 {
+            let split = ["train", "train", "train", "val", "test"][usize::from(pitch % 5)];
+            let file = format!("{class}{pitch}.wav");
+            let higher = 1.0 + 0.05 * f32::from(pitch);
+            let sound = hz.map(|hz| sine(RATE, hz * higher, 0.3)).concat();
+            write_wav(&folder.path().join(&file), RATE, &[&sound]);
+            manifest += &format!("{file},{class},{class}-{pitch},{split},1.2,{RATE}\n");
+        }
+    }
+    let case = Case { manifest: folder.path().join("manifest.csv"), folder };
+    std::fs::write(&case.manifest, manifest).unwrap();
+    let encoder = audio_encoder(case.folder.path());
+    let options = "--encoder-rate 16000 --encoder-output one --task instruments --epochs 12 --no-report";
+    let Some(alone) = case.train(&encoder, "alone", &format!("{options} --head mlp")) else { return };
+    alone.ok();
+    assert!(case.recall("alone") < 0.8, "a window alone can't know: {}", case.recall("alone"));
+    for head in ["gru", "tcn"] {
+        let options = format!("{options} --head {head} --encoder-windows 3 --encoder-step-s 0.2");
+        let words = case.train(&encoder, head, &options).unwrap().ok().err;
+        assert!(words.contains("3 of them for a decision, each 3200 samples after the one before (0.65 s)"), "{words}");
+        assert!(case.recall(head) > 0.95, "{head}: {}", case.recall(head));
+        let model = Model::load(&case.model(head)).unwrap();
+        assert_eq!(model.card().network, NetworkKind::Audio { samples: SAMPLES + 2 * 3200, hop: 1600 });
+    }
+    let heard = case.folder.path().join("rising4.wav");
+    let heard = tocco!("recognize", "--model", case.model("gru"), "--format", "csv", heard).ok();
+    assert!(heard.out.contains("rising"), "{}", heard.out);
 }
 
 #[test]

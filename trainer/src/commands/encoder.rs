@@ -23,7 +23,7 @@ pub struct EncoderArgs {
     /// A pretrained encoder as ONNX, audio or log-mel in, embeddings out: it stays as it is, a head is trained on it
     #[arg(long, conflicts_with = "net")]
     encoder: Option<PathBuf>,
-    /// The network on top; all but linear and mlp need a sequence of embeddings
+    /// The network on top; all but linear and mlp need a sequence of embeddings, from one window or from several
     #[arg(long, value_enum, default_value = "mlp", requires = "encoder")]
     head: HeadKind,
     /// What the encoder takes; guessed from the shape of its input where this is not given
@@ -35,6 +35,12 @@ pub struct EncoderArgs {
     /// Seconds that it hears at once, where its input takes any length [default: 1]
     #[arg(long, requires = "encoder")]
     encoder_window_s: Option<f64>,
+    /// Windows that are heard for a decision, one after the other: a sequence for the head, at the cost of all of them
+    #[arg(long, default_value_t = 1, requires = "encoder")]
+    encoder_windows: usize,
+    /// Seconds from the start of one of them to the start of the next [default: half a window]
+    #[arg(long, requires = "encoder")]
+    encoder_step_s: Option<f64>,
     /// The output that is taken [default: the first]
     #[arg(long, requires = "encoder")]
     encoder_output: Option<String>,
@@ -162,6 +168,8 @@ impl EncoderArgs {
             log_floor: self.encoder_log_floor,
             scale: self.encoder_scale,
             offset: self.encoder_offset,
+            windows: Some(self.encoder_windows),
+            step_s: self.encoder_step_s,
         }
     }
 }

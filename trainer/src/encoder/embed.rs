@@ -9,6 +9,7 @@ use tocco_models::resample_all;
 
 use super::cache::{Cache, Embeddings, fingerprint};
 use super::hears::{Hears, Wish, understand};
+use super::successive::Successive;
 use super::{merge, windows};
 use crate::audio;
 use crate::engine::{self, Network, Provider};
@@ -28,8 +29,11 @@ pub struct Identity {
     pub fingerprint: String,
     /// Samples a second.
     pub rate: u32,
-    /// What goes in at once.
+    /// What is heard for a decision.
     pub hears: Hears,
+    /// How many windows that is, where it is more than the encoder's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub successive: Option<Successive>,
     /// Shape of its own input.
     pub shape: Vec<usize>,
     /// The output that is taken; the first one by default.
@@ -67,12 +71,20 @@ impl Encoder {
         let rate = wish.rate.or_else(|| named_rate(&model)).with_context(|| {
             format!("{}: the encoder does not say at which rate it hears: say it with --encoder-rate", path.display())
         })?;
-        let (hears, shape, remark) = understand(&model, rate, wish).with_context(at)?;
+        let (one, shape, mut remark) = understand(&model, rate, wish).with_context(at)?;
+        let (successive, hears) = match Successive::wished(&one, rate, wish)? {
+            Some((successive, whole)) => {
+                remark += &successive.sentence(&whole, rate);
+                (Some(successive), whole)
+            }
+            None => (None, one),
+        };
         let identity = Identity {
             path: path.to_owned(),
             fingerprint: fingerprint(&[&bytes]),
             rate,
             hears,
+            successive,
             shape,
             output: output.map(str::to_owned),
         };
@@ -94,9 +106,18 @@ impl Encoder {
     }
 
     fn start(identity: Identity, model: &pb::ModelProto, provider: Provider, cache: Option<Cache>) -> Result<Self> {
-        let graph = merge::adapted(model, &identity.hears, &identity.shape, identity.output.as_deref())?;
-        let (_, shape) = identity.hears.input();
-        let network = Network::open(&onnx::encode(&graph), &engine::library(None)?, provider, &shape, None)?;
+        let one = identity.successive.as_ref().map_or(&identity.hears, |successive| &successive.one);
+        let mut graph = merge::adapted(model, one, &identity.shape, identity.output.as_deref())?;
+        let library = engine::library(None)?;
+        let open = |graph: &pb::ModelProto, hears: &Hears| {
+            Network::open(&onnx::encode(graph), &library, provider, &hears.input().1, None)
+        };
+        let mut network = open(&graph, one)?;
+        if let Some(successive) = &identity.successive {
+            let (time, size, _) = embed(&mut network, &silence(one, identity.rate)?)?;
+            graph = successive.over(&graph, (time, size), &identity.hears)?;
+            network = open(&graph, &identity.hears)?;
+        }
         Ok(Self { identity, graph, network, cache, counts: (0, 0) })
     }
 
@@ -110,20 +131,7 @@ impl Encoder {
     /// # Errors
     /// Where the encoder fails, or its output is neither one embedding nor a sequence of them.
     pub(super) fn embed(&mut self, input: &[f32]) -> Result<(usize, usize, Vec<f32>)> {
-        let (shape, numbers) = self.network.run(input)?;
-        let inner: Vec<usize> = shape.iter().copied().skip_while(|d| *d == 1).collect();
-        let (time, size) = match inner.as_slice() {
-            [] => (1, 1),
-            [size] => (1, *size),
-            [time, size] => (*time, *size),
-            _ => bail!(
-                "its output has the shape {shape:?}: neither one embedding [1, size] nor a sequence [1, time, size]; \
-                 another output can be named with --encoder-output"
-            ),
-        };
-        ensure!(time * size > 0, "its output has the shape {shape:?}: that is empty");
-        ensure!(numbers.iter().all(|n| n.is_finite()), "its output holds a number that is not finite");
-        Ok((time, size, numbers))
+        embed(&mut self.network, input)
     }
 
     /// How many embeddings a window gives, and their size.
@@ -131,9 +139,7 @@ impl Encoder {
     /// # Errors
     /// As [`Encoder::embed`].
     pub(super) fn sizes(&mut self) -> Result<(usize, usize)> {
-        let length = self.identity.hears.samples();
-        let input = windows::input(&windows::room(length, 1), length, self.identity.rate, &self.identity.hears, 1)?;
-        let (time, size, _) = self.embed(&input)?;
+        let (time, size, _) = self.embed(&silence(&self.identity.hears, self.identity.rate)?)?;
         Ok((time, size))
     }
 
@@ -207,6 +213,30 @@ impl Encoder {
         let how = serde_json::to_vec(&Identity { path: PathBuf::new(), ..self.identity.clone() })?;
         Ok(fingerprint(&[&[how.as_slice()], sound].concat()))
     }
+}
+
+/// [`Encoder::embed`], of a network that is not yet an encoder's.
+fn embed(network: &mut Network, input: &[f32]) -> Result<(usize, usize, Vec<f32>)> {
+    let (shape, numbers) = network.run(input)?;
+    let inner: Vec<usize> = shape.iter().copied().skip_while(|d| *d == 1).collect();
+    let (time, size) = match inner.as_slice() {
+        [] => (1, 1),
+        [size] => (1, *size),
+        [time, size] => (*time, *size),
+        _ => bail!(
+            "its output has the shape {shape:?}: neither one embedding [1, size] nor a sequence [1, time, size]; \
+             another output can be named with --encoder-output"
+        ),
+    };
+    ensure!(time * size > 0, "its output has the shape {shape:?}: that is empty");
+    ensure!(numbers.iter().all(|n| n.is_finite()), "its output holds a number that is not finite");
+    Ok((time, size, numbers))
+}
+
+/// A window of a room in which nobody plays.
+fn silence(hears: &Hears, rate: u32) -> Result<Vec<f32>> {
+    let length = hears.samples();
+    Ok(windows::input(&windows::room(length, 1), length, rate, hears, 1)?)
 }
 
 fn read(path: &Path) -> Result<(Vec<u8>, pb::ModelProto)> {

@@ -46,8 +46,8 @@ impl HeadKind {
     pub(super) fn shape(self, time: usize) -> Result<Shape> {
         if time == 1 && !matches!(self, Self::Linear | Self::Mlp) {
             bail!(
-                "--head {} needs a sequence, but the encoder gives one embedding a window: take linear or mlp, or name \
-                 another output with --encoder-output",
+                "--head {} needs a sequence, but the encoder gives one embedding a window: take linear or mlp, let \
+                 it hear several windows with --encoder-windows, or name another output with --encoder-output",
                 self.name()
             );
         }

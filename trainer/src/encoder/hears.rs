@@ -41,6 +41,10 @@ pub struct Wish {
     pub scale: Option<f32>,
     /// ... and then this is added.
     pub offset: Option<f32>,
+    /// Windows that are heard for a decision, one after the other; one by default.
+    pub windows: Option<usize>,
+    /// Seconds from the start of one to the start of the next.
+    pub step_s: Option<f64>,
 }
 
 /// What goes into an encoder at once.
@@ -70,7 +74,7 @@ pub enum Hears {
 /// Window of an encoder that takes any length, in seconds.
 const USUAL_WINDOW_S: f64 = 1.0;
 /// The longest window, in seconds.
-const LONGEST_WINDOW_S: f64 = 30.0;
+pub(super) const LONGEST_WINDOW_S: f64 = 30.0;
 
 /// Reads what the encoder's only input takes: what it hears, the input's shape with a batch of one, and a sentence on
 /// what was guessed.

@@ -9,7 +9,7 @@ use super::hears::Hears;
 /// Versions of the operators that head and encoder can share: in all of them the head's operators mean the same.
 const OPSETS: std::ops::RangeInclusive<i64> = 13..=22;
 /// Where an embedding leaves the encoder.
-const EMBEDDING: &str = "embedding";
+pub(super) const EMBEDDING: &str = "embedding";
 
 impl Hears {
     /// Name and shape of the merged model's input, as a card wants them.
@@ -131,7 +131,7 @@ fn check_versions(model: &pb::ModelProto) -> Result<()> {
 }
 
 /// Renames every value of a graph and of the graphs inside it; nodes too, so that no two have the same name.
-fn rename_all(graph: &mut pb::GraphProto, rename: &impl Fn(&str) -> String) {
+pub(super) fn rename_all(graph: &mut pb::GraphProto, rename: &impl Fn(&str) -> String) {
     let new = |name: &mut String| {
         // An empty name stands for an input that is left out.
         if !name.is_empty() {
@@ -153,7 +153,7 @@ fn rename_all(graph: &mut pb::GraphProto, rename: &impl Fn(&str) -> String) {
     }
 }
 
-fn reshape(g: &mut GraphBuilder, from: &str, to: &str, shape: &[usize]) {
+pub(super) fn reshape(g: &mut GraphBuilder, from: &str, to: &str, shape: &[usize]) {
     #[expect(clippy::cast_possible_wrap, reason = "a shape that fits in memory")]
     let numbers: Vec<i64> = shape.iter().map(|d| *d as i64).collect();
     let name = format!("{to}_shape");

@@ -163,3 +163,68 @@ fn every_engine_answers_as_each_head_does_on_its_encoder() {
         assert!(apart, "{}: the head hears a difference", kind.name());
     }
 }
+
+/// An encoder that adds a weight and a constant, and gives one embedding: `[frames * mels, size]` numbers to `size`.
+fn one_embedding(shape: &[usize], size: usize) -> pb::ModelProto {
+    let numbers: usize = shape.iter().product();
+    let weights: Vec<f32> = (0..numbers * size).map(|i| (i as f32 * 0.7).sin() / 4.0).collect();
+    let mut g = GraphBuilder::new("encoder");
+    g.input("x", shape).output("y", &[1, size]).initializer("w", &[numbers, size], &weights);
+    g.initializer_i64("flat", &[2], &[1, i64::try_from(numbers).unwrap()]);
+    g.node("Constant", &[], &["moved"], &[("value_floats", Attribute::Floats(vec![0.25; size]))]);
+    g.node("Reshape", &["x", "flat"], &["w_in"], &[]);
+    g.node("MatMul", &["w_in", "w"], &["seen"], &[]);
+    g.node("Add", &["seen", "moved"], &["sum"], &[]);
+    g.node("Tanh", &["sum"], &["y"], &[]);
+    let mut model = g.finish();
+    // A node that is called as a weight is: both names are legal together.
+    model.graph.as_mut().unwrap().node[1].name = "w".into();
+    model
+}
+
+#[test]
+fn successive_windows_give_what_each_of_them_gives_alone() {
+    let Ok(library) = crate::engine::library(None) else { return eprintln!("skipped: no ONNX Runtime") };
+    let open = |graph: &pb::ModelProto, hears: &Hears| {
+        let provider = crate::engine::Provider::Cpu;
+        crate::engine::Network::open(&encode(graph), &library, provider, &hears.input().1, None).unwrap()
+    };
+    // As long as it is high, so that no axis is taken for another by its length.
+    let frontend = tocco_models::FrontendConfig { mels: 6, hop: 160, ..tocco_models::FrontendConfig::default() };
+    let log_mel = Hears::LogMel { frames: 6, frontend, bands_first: true, scale: 0.5, offset: 1.0 };
+    for (one, shape, step_s, unit) in
+        [(Hears::Audio { samples: 400 }, vec![1, 400], 0.01, 1), (log_mel, vec![1, 6, 6], 0.02, 6)]
+    {
+        let wish = Wish { windows: Some(3), step_s: Some(step_s), ..Wish::default() };
+        let (successive, whole) = Successive::wished(&one, 16_000, &wish).unwrap().unwrap();
+        let adapted = merge::adapted(&one_embedding(&shape, 5), &one, &shape, None).unwrap();
+        let mut alone = open(&adapted, &one);
+        let mut together = open(&successive.over(&adapted, (1, 5), &whole).unwrap(), &whole);
+        let numbers: usize = whole.input().1.iter().product();
+        let sound = windows::room(numbers, 3);
+        let each = one.input().1.iter().product::<usize>();
+        let starts = (0..3).map(|window| window * successive.step * unit);
+        let expected: Vec<f32> = starts.flat_map(|from| alone.run(&sound[from..from + each]).unwrap().1).collect();
+        let (dims, found) = together.run(&sound).unwrap();
+        assert_eq!(dims, [1, 3, 5]);
+        assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn successive_windows_that_can_not_be_are_refused() {
+    let one = Hears::Audio { samples: 16_000 };
+    let wish =
+        |windows, step_s| Successive::wished(&one, 16_000, &Wish { windows: Some(windows), step_s, ..Wish::default() });
+    let refused = |windows, step_s| wish(windows, step_s).unwrap_err().to_string();
+    assert_eq!(wish(1, None).unwrap(), None);
+    assert_eq!(wish(4, None).unwrap().unwrap().1, Hears::Audio { samples: 40_000 }, "half a window later each");
+    assert_eq!(wish(4, Some(1.0)).unwrap().unwrap().1, Hears::Audio { samples: 64_000 });
+    assert!(refused(0, None).contains("--encoder-windows is 0: 1 to 64"));
+    assert!(refused(1, Some(0.5)).contains("--encoder-windows 4"));
+    assert!(
+        refused(2, Some(1.5)).contains("--encoder-step-s is 1.5: it must lie between 0 and the length of a window, 1")
+    );
+    assert!(refused(2, Some(f64::NAN)).contains("--encoder-step-s is NaN"));
+    assert!(refused(60, None).contains("30.5 s together: at most 30"));
+}
