@@ -3,12 +3,14 @@
 mod batches;
 mod checkpoint;
 mod corpus;
+mod device;
 mod fine_tune;
 mod loss;
 mod presets;
 mod request;
 mod run;
 mod schedule;
+mod share;
 mod svm;
 mod teacher;
 mod trainer;
@@ -16,6 +18,7 @@ mod training;
 mod validate;
 
 pub use corpus::Corpus;
+pub use device::DeviceKind;
 pub use fine_tune::Earlier;
 pub use loss::{LossKind, Tensors, Weighting, loss};
 pub use presets::{NetKind, kind_of, preset};
@@ -30,8 +33,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use burn::tensor::Device;
-use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use tocco_models::{FrontendConfig, NONE, Task, write_beside};
 
@@ -45,68 +46,6 @@ use checkpoint::Checkpoint;
 use run::{REQUEST, STARTING};
 use teacher::Teacher;
 use trainer::Trainer;
-
-/// Where the arithmetic of training runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DeviceKind {
-    /// The processor: always there.
-    Cpu,
-    /// An NVIDIA card.
-    Cuda,
-    /// A graphics card through wgpu.
-    Wgpu,
-    /// An Apple graphics processor.
-    Metal,
-    /// The processor, by PyTorch's library: sooner for networks of windows, later for those that stream.
-    Libtorch,
-    /// An NVIDIA card, by PyTorch's library.
-    LibtorchCuda,
-    /// An Apple graphics processor, by PyTorch's library.
-    LibtorchMps,
-}
-
-impl DeviceKind {
-    /// # Errors
-    /// Where this program was built without the device.
-    pub fn open(self) -> Result<Device> {
-        match self {
-            Self::Cpu => Ok(Device::flex()),
-            #[cfg(feature = "cuda")]
-            Self::Cuda => Ok(Device::cuda(0)),
-            #[cfg(any(feature = "wgpu", feature = "metal"))]
-            Self::Wgpu => Ok(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)),
-            #[cfg(feature = "metal")]
-            Self::Metal => Ok(Device::metal(burn::tensor::DeviceKind::DefaultDevice)),
-            #[cfg(feature = "libtorch")]
-            Self::Libtorch => Ok(Device::libtorch()),
-            #[cfg(feature = "libtorch")]
-            Self::LibtorchCuda => Ok(Device::libtorch_cuda(0)),
-            #[cfg(feature = "libtorch")]
-            Self::LibtorchMps => Ok(Device::libtorch_mps()),
-            #[allow(unreachable_patterns, reason = "with every feature on nothing is left")]
-            other => {
-                let (name, feature) = (other.to_possible_value(), other.feature());
-                let name = name.as_ref().map_or("", |value| value.get_name());
-                bail!(
-                    "this program was built without the device «{name}»: build it with `cargo install --path trainer \
-                     --features {feature}`, or train with `--device cpu`"
-                )
-            }
-        }
-    }
-
-    /// The feature of this package that brings the device.
-    fn feature(self) -> &'static str {
-        match self {
-            Self::Cpu => "default",
-            Self::Cuda => "cuda",
-            Self::Wgpu => "wgpu",
-            Self::Metal => "metal",
-            Self::Libtorch | Self::LibtorchCuda | Self::LibtorchMps => "libtorch",
-        }
-    }
-}
 
 /// What a person chooses about a training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -319,7 +258,8 @@ enum Begins {
 
 /// The steps that are left, and the figures.
 fn finish(run: Run, corpus: &Corpus, request: &Request, teacher: Option<&Teacher>, begins: Begins) -> Result<Run> {
-    let device = request.device.open()?;
+    let devices = request.device.open_all(request.devices)?;
+    let device = &devices[0];
     let scene = scene_config(&run.settings.options, &run.settings.classes)?;
     let mut seconds = None;
     if !is_fitted(&run.settings) {
@@ -330,11 +270,11 @@ fn finish(run: Run, corpus: &Corpus, request: &Request, teacher: Option<&Teacher
             Begins::New(None) => (new(), None),
             Begins::At(checkpoint) => (new(), Some(checkpoint)),
         };
-        let mut trainer = Trainer::new(&run, corpus, &scene, &device, net, teacher, checkpoint)?;
+        let mut trainer = Trainer::new(&run, corpus, &scene, &devices, net, teacher, checkpoint)?;
         trainer.all_steps(Duration::try_from_secs_f64(request.checkpoint_s)?, request.workers)?;
         seconds = Some(trainer.seconds());
     }
-    let mut figures = validate::final_figures(&run, corpus, &device)?;
+    let mut figures = validate::final_figures(&run, corpus, device)?;
     if let Some(seconds) = seconds {
         figures.metrics.insert("training/seconds".into(), seconds);
     }

@@ -73,6 +73,12 @@ fn what_contradicts_windows_is_refused_by_name() {
         ("--net ipt-v1 --segment 0.2", "--segment: 9 frames are too few for this network"),
         ("--net mlp --segment-overlap 1", "--segment-overlap is 1: it must lie between 0 and 0.99"),
         ("--workers 0", "--workers is 0: it must lie between 1 and 256"),
+        ("--devices 0", "--devices is 0: it must be at least 1"),
+        (
+            "--devices 2",
+            "--devices is 2: it must be at least 1 and divide the batches of a step, --accumulate, which is 1",
+        ),
+        ("--devices 2 --accumulate 2", "--devices is 2: «--device cpu» has 1 here"),
     ] {
         let words = case.train("run", options).refusal();
         assert!(words.contains(reason), "{options}: {words}");

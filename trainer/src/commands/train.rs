@@ -63,6 +63,9 @@ pub struct Args {
     /// Where the arithmetic runs
     #[arg(long, help_heading = "Run", value_enum, default_value = "cpu")]
     device: DeviceKind,
+    /// Devices of that kind, which share the batches of a step: --accumulate must be a multiple
+    #[arg(long, help_heading = "Run", value_name = "N", default_value_t = 1)]
+    devices: usize,
     /// Equal seeds on equal data give equal models
     #[arg(long, help_heading = "Run", default_value_t = 0)]
     seed: u64,
@@ -255,7 +258,12 @@ pub fn run(args: Args) -> Result<()> {
             bail!("--manifest and --out are needed, here or in the file of --config");
         };
         // Said before anything is read.
-        let device = args.device.open()?;
+        let (count, batches) = (args.devices, args.learning.accumulate);
+        ensure!(
+            count > 0 && batches.is_multiple_of(count),
+            "--devices is {count}: it must be at least 1 and divide the batches of a step, --accumulate, which is {batches}"
+        );
+        let device = args.device.open_all(args.devices)?.remove(0);
         if args.encoder.is_asked() {
             let training = head::training(&args, &matches, tables.as_ref())?;
             let manifest = Manifest::read(manifest)?;
@@ -275,7 +283,8 @@ pub fn run(args: Args) -> Result<()> {
         }
         let options = options(&args, &matches, tables.as_ref())?;
         let config = config::as_used(&command(), &matches, &options)?;
-        let (manifest, device, checkpoint_s) = (manifest.clone(), args.device, args.checkpoint_s);
+        let (device, devices) = (args.device, args.devices);
+        let (manifest, checkpoint_s) = (manifest.clone(), args.checkpoint_s);
         let (from, teacher, workers) = (args.from.clone(), args.learning.teacher.clone(), args.workers);
         ensure!((1..=256).contains(&workers), "--workers is {workers}: it must lie between 1 and 256");
         let no_report = args.no_report;
@@ -283,7 +292,9 @@ pub fn run(args: Args) -> Result<()> {
             let is_name = model.as_ref().is_some_and(|model| model == out && shipped(model).is_some());
             ensure!(!is_name, "--out {}: --{option} names the shipped model so: name another folder", out.display());
         }
-        train(&Request { manifest, from, teacher, device, checkpoint_s, workers, no_report, config, options }, out)?
+        let request =
+            Request { manifest, from, teacher, device, devices, checkpoint_s, workers, no_report, config, options };
+        train(&request, out)?
     };
     let figures = run.figures()?;
     for (name, value) in &figures.metrics {

@@ -101,6 +101,32 @@ impl Batch {
     }
 }
 
+#[cfg(test)]
+impl Batch {
+    /// Two sequences of random numbers, of one class each.
+    pub fn random([time, inputs, classes]: [usize; 3], seed: u64) -> Self {
+        let (size, rng) = (2, &mut StdRng::seed_from_u64(seed));
+        let frames = (0..size * time * inputs).map(|_| rng.random_range(-2.0..2.0)).collect();
+        let sounding: Vec<usize> = (0..size).map(|_| rng.random_range(0..classes)).collect();
+        let hot = |class: usize| (0..time * classes).map(move |i| f32::from(u8::from(i % classes == class)));
+        let targets: Vec<f32> = sounding.into_iter().flat_map(hot).collect();
+        Self {
+            size,
+            time,
+            inputs,
+            answers: time,
+            classes,
+            frames,
+            distribution: targets.clone(),
+            one_of: vec![1.0; size * time],
+            known: vec![1.0; targets.len()],
+            targets,
+            taught: Vec::new(),
+            heard: Vec::new(),
+        }
+    }
+}
+
 /// Runs `consume`, which takes batch after batch from the function it is given. Batch `i` depends on the seed and
 /// `i` alone, so threads change nothing in the result.
 pub(super) fn produce(

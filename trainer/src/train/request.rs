@@ -23,6 +23,9 @@ pub struct Request {
     pub teacher: Option<PathBuf>,
     /// Where the arithmetic runs.
     pub device: DeviceKind,
+    /// Devices of that kind, which share the batches of a step.
+    #[serde(default = "one")]
+    pub devices: usize,
     /// A checkpoint is written at least this often, in seconds.
     pub checkpoint_s: f64,
     /// Threads that prepare batches.
@@ -42,6 +45,10 @@ pub const WORKERS: usize = 2;
 
 fn usual_workers() -> usize {
     WORKERS
+}
+
+fn one() -> usize {
+    1
 }
 
 impl Request {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use burn::grad_clipping::GradientClippingConfig;
 use burn::module::Module;
-use burn::optim::{AdamWConfig, GradientsAccumulator, GradientsParams, ModuleOptimizer};
+use burn::optim::{AdamWConfig, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
 
 use super::batches::{self, Batch};
@@ -14,9 +14,10 @@ use super::corpus::Corpus;
 use super::loss::Weighting;
 use super::run::Run;
 use super::schedule::Schedule;
+use super::share::Lesson;
 use super::teacher::Teacher;
 use super::training::Clip;
-use super::{Options, loss, validate};
+use super::{loss, validate};
 use crate::augment::SceneConfig;
 use crate::interrupt::Interrupts;
 use crate::net::Net;
@@ -24,8 +25,6 @@ use crate::watch::{self, Validation, Watcher};
 
 /// Short training sets still get this many steps an epoch.
 const FEWEST_STEPS: usize = 12;
-/// Tells the seeds of what a network draws from those of scenes.
-const DRAWS: u64 = 0x6472_6177;
 /// Reading the loss waits for the device, so only every so many steps.
 const LOSS_EVERY: usize = 4;
 
@@ -34,7 +33,8 @@ pub(super) struct Trainer<'a> {
     run: &'a Run,
     corpus: &'a Corpus,
     scene: &'a SceneConfig,
-    device: &'a Device,
+    /// They share the batches of a step; the weights are on the first.
+    devices: &'a [Device],
     weighting: Weighting,
     teacher: Option<&'a Teacher>,
     net: Net,
@@ -50,7 +50,7 @@ impl<'a> Trainer<'a> {
         run: &'a Run,
         corpus: &'a Corpus,
         scene: &'a SceneConfig,
-        device: &'a Device,
+        devices: &'a [Device],
         net: Net,
         teacher: Option<&'a Teacher>,
         checkpoint: Option<Checkpoint>,
@@ -79,12 +79,12 @@ impl<'a> Trainer<'a> {
                 teacher: teacher.map(|teacher| teacher.sum.clone()),
                 seconds: 0.0,
             };
-            return Ok(Self { run, corpus, scene, device, weighting, teacher, net, optimizer, averaged, state });
+            return Ok(Self { run, corpus, scene, devices, weighting, teacher, net, optimizer, averaged, state });
         };
         let (state, averaged) = (checkpoint.state.clone(), checkpoint.averaged.clone());
         let at = run.checkpoint();
         let (net, optimizer) = checkpoint.restore(net, optimizer).with_context(|| at.display().to_string())?;
-        Ok(Self { run, corpus, scene, device, weighting, teacher, net, optimizer, averaged, state })
+        Ok(Self { run, corpus, scene, devices, weighting, teacher, net, optimizer, averaged, state })
     }
 
     /// Makes the steps that are left, with batches from so many `workers`; a checkpoint after each validation and
@@ -161,18 +161,12 @@ impl<'a> Trainer<'a> {
 
     /// One step; its loss where that is read.
     fn step(&mut self, next: &mut dyn FnMut() -> Result<Batch>, rate: f64) -> Result<Option<f32>> {
-        let device = self.device.clone().autodiff();
-        let (step, training) = (self.state.step, &self.run.settings.options.training);
-        // What the network draws at a step depends on the step alone.
-        device.seed(batches::scene_seed(self.run.settings.options.seed ^ DRAWS, step as u64));
-        let mut gradients = GradientsAccumulator::new();
-        let mut losses = Vec::new();
-        for _ in 0..training.accumulate {
-            let loss = self.loss(&next()?, &device) / training.accumulate as f32;
-            gradients.accumulate(&self.net, GradientsParams::from_grads(loss.backward(), &self.net));
-            losses.push(loss.inner());
-        }
-        self.net = self.optimizer.step(rate, self.net.clone(), gradients.grads());
+        let (step, options) = (self.state.step, &self.run.settings.options);
+        let training = &options.training;
+        let frozen = step < training.freeze_trunk_epochs * self.steps_per_epoch();
+        let lesson = Lesson { options, weighting: &self.weighting, frozen, step };
+        let (gradients, losses) = lesson.gradients(&self.net, self.devices, next)?;
+        self.net = self.optimizer.step(rate, self.net.clone(), gradients);
         let keep = training.averaging.min((1 + step) as f32 / (10 + step) as f32);
         for (mean, new) in self.averaged.iter_mut().zip(self.net.valid().weights()) {
             // Written so that the mean of what stays the same stays the same.
@@ -180,18 +174,6 @@ impl<'a> Trainer<'a> {
         }
         self.state.step += 1;
         if step.is_multiple_of(LOSS_EVERY) { read_loss(losses, step).map(Some) } else { Ok(None) }
-    }
-
-    fn loss(&self, batch: &Batch, device: &Device) -> Tensor<1> {
-        let Options { task, training, .. } = &self.run.settings.options;
-        let tensors = batch.to_device(device);
-        let frozen = self.state.step < training.freeze_trunk_epochs * self.steps_per_epoch();
-        let forward = if frozen { Net::forward_frozen } else { Net::forward };
-        let logits = forward(&self.net, tensors.frames.clone());
-        let loss = loss::loss(&logits, &tensors, &self.weighting);
-        let Some(taught) = batch.taught(device) else { return loss };
-        let other = loss::distillation(&logits, &taught, *task, training.teacher_temperature);
-        loss * (1.0 - training.teacher_weight) + other * training.teacher_weight
     }
 
     /// Whether the weights were validated.
@@ -203,7 +185,7 @@ impl<'a> Trainer<'a> {
             return Ok(false);
         }
         let averaged = self.net.valid().with_weights(&self.averaged);
-        let score = validate::files(&averaged, &self.run.settings, self.corpus, self.device)?;
+        let score = validate::files(&averaged, &self.run.settings, self.corpus, &self.devices[0])?;
         // Later weights have been averaged for longer: they win a draw. A training that is killed between this file
         // and the next checkpoint writes it once more, the same.
         if self.state.best.is_none_or(|best| score.selection() >= best) {
