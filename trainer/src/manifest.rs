@@ -12,6 +12,8 @@ use std::path::{Component, MAIN_SEPARATOR, Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use tocco_models::NONE;
 
+use crate::mixture::AND;
+
 /// Which part of the data a recording belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, clap::ValueEnum)]
 pub enum Split {
@@ -167,13 +169,16 @@ impl Manifest {
         self.rows.iter().filter(move |r| r.split == split)
     }
 
-    /// Where the sound comes from: each collection once, with its licence.
+    /// Where the sound comes from: each collection once, with its licence. Mixtures of notes that stand in the manifest too
+    /// bring nothing new.
     #[must_use]
     pub fn sources(&self) -> Vec<tocco_models::DataSource> {
         let named: BTreeSet<_> =
             self.rows.iter().filter(|r| !r.collection.is_empty()).map(|r| (&r.collection, &r.licence)).collect();
+        let alone: BTreeSet<&str> = named.iter().map(|(name, _)| name.as_str()).filter(|n| !n.contains(AND)).collect();
         named
             .into_iter()
+            .filter(|(name, _)| !name.contains(AND) || name.split(AND).any(|each| !alone.contains(each)))
             .map(|(name, licence)| tocco_models::DataSource { name: name.clone(), licence: licence.clone() })
             .collect()
     }
@@ -367,6 +372,18 @@ mod tests {
         assert_eq!(manifest.classes(), ["cello", "flute", "voice"]);
         let reason = read(&format!("{header}a.wav,,,g,train,1,44100\n")).unwrap_err();
         assert!(format!("{reason:#}").contains("no label"), "{reason:#}");
+    }
+
+    #[test]
+    fn a_mixture_brings_no_source_that_its_notes_have_named() {
+        let header = "path,labels,group,split,duration_s,sample_rate,collection,licence\n";
+        let sources = |rows: [&str; 2]| {
+            let [a, b] = rows.map(|said| format!("cello,g,train,1,44100,{said}\n"));
+            let named = read(&format!("{header}a.wav,{a}b.wav,{b}a.wav,cello,g,train,1,44100,B,CC0-1.0\n")).unwrap();
+            named.sources().into_iter().map(|source| source.name).collect::<Vec<_>>()
+        };
+        assert_eq!(sources(["A,CC BY 4.0", "A + B,CC BY 4.0 + CC0-1.0"]), ["A", "B"]);
+        assert_eq!(sources(["B,CC0-1.0", "A + B,CC BY 4.0 + CC0-1.0"]), ["A + B", "B"], "A is named nowhere else");
     }
 
     #[test]

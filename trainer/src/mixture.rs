@@ -16,6 +16,9 @@ use crate::augment::{Choice, Clip, Range, Registers, Voices, gain, middle_hz};
 use crate::manifest::{Manifest, Row, Split, sorted_classes};
 use crate::split::{mixture_seed, one_side};
 
+/// Between the sources of a mixture, in what a manifest says of it.
+pub(crate) const AND: &str = " + ";
+
 /// How mixtures are made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recipe {
@@ -207,7 +210,7 @@ impl Mixer {
         let labels = known.iter().filter(|label| any(label) && *label != NONE).cloned().collect();
         let joined = |of: fn(&Row) -> &str| {
             let each: BTreeSet<&str> = sources.iter().map(|row| of(row)).filter(|word| !word.is_empty()).collect();
-            each.into_iter().collect::<Vec<_>>().join(" + ")
+            each.into_iter().collect::<Vec<_>>().join(AND)
         };
         ensure!(
             !known.is_empty(),

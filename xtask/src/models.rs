@@ -26,7 +26,7 @@ struct Recipe {
     title: &'static str,
     /// The choice of recordings in trainer/recipes/labels.toml.
     label_set: &'static str,
-    /// Whether it is tuned and judged on mixtures of notes too, since any number of its classes may sound.
+    /// Whether it is validated, tuned and judged on mixtures of notes too, since any number of its classes may sound.
     mixtures: bool,
     /// Groups of recordings that training does not know, as `tocco prepare --hold-out` takes them.
     held_out: Option<String>,
@@ -190,7 +190,8 @@ impl<'a> Workshop<'a> {
             return self.tocco(&["train", "--resume", &run]);
         }
         self.divide(recipe)?;
-        let (config, manifest) = (format!("trainer/recipes/{}.toml", recipe.config), self.manifest(recipe));
+        let config = format!("trainer/recipes/{}.toml", recipe.config);
+        let manifest = if recipe.mixtures { self.notes_and_mixtures(recipe)? } else { self.manifest(recipe) };
         let epochs = recipe.epochs.map(|epochs| vec!["--epochs", epochs]).unwrap_or_default();
         self.tocco(&[&["train", "--config", &config, "--manifest", &manifest, "--out", &run], &epochs[..]].concat())
     }
@@ -230,7 +231,8 @@ impl<'a> Workshop<'a> {
     }
 
     /// The manifest of the notes with the mixtures of the validation split in it: a plugin hears one instrument as often
-    /// as several, and thresholds that mixtures alone would choose find company in a single note.
+    /// as several. Weights that single notes alone would choose miss the softer ones of several, and thresholds that
+    /// mixtures alone would choose find company in a single note.
     fn notes_and_mixtures(&self, recipe: &Recipe) -> Result<String> {
         let path = self.path(&format!("{}-tune.csv", recipe.name));
         std::fs::copy(self.manifest(recipe), &path).with_context(|| format!("{path}: it can't be written"))?;

@@ -38,6 +38,10 @@ pub fn measure(workshop: &Workshop<'_>, recipe: &Recipe, model: &str) -> Result<
     workshop.tell(&mut text, "The model", &["inspect", model])?;
     workshop.tell(&mut text, "Held-out recordings", &["evaluate", "--model", model, "--manifest", &manifest])?;
     if recipe.mixtures {
+        let name = format!("{}-of-one", recipe.name);
+        let of_one = workshop.part_of(&manifest, &name, |row| row.contains(",test,") && !row.contains(",none,"))?;
+        let title = "Held-out recordings of one instrument: the likeliest class";
+        workshop.tell(&mut text, title, &["evaluate", "--model", model, "--manifest", &of_one])?;
         let mixtures = workshop.mixtures(recipe, "test")?;
         let title = "Mixtures of two to six held-out notes";
         workshop.tell(&mut text, title, &["evaluate", "--model", model, "--manifest", &mixtures])?;
