@@ -1,22 +1,27 @@
 //! The streaming log-mel frontend.
 
-use std::sync::Arc;
-
 use pulp::{Simd, WithSimd};
-use realfft::num_complex::Complex32;
-use realfft::{RealFftPlanner, RealToComplex};
 
 use crate::card::FrontendConfig;
 use crate::error::{Error, Result};
 use crate::resampler::Resampler;
 use crate::wide::{dot, wide};
 
-/// One mel band: the bins it covers and their weights.
+mod power;
+use power::PowerSpectrum;
+
+/// Hops that are heard before the past is moved back to the beginning of its memory.
+const HOPS_KEPT: usize = 8;
+
+/// One mel band: the bins it covers and their weights, with zeros behind them up to a multiple of [`LANES`].
 #[derive(Debug, Clone)]
 struct Band {
     first_bin: usize,
     weights: Vec<f32>,
 }
+
+/// Numbers that a register holds: what is shorter than a multiple would be summed one by one.
+const LANES: usize = 8;
 
 /// Log-mel frames from samples at the model's rate.
 ///
@@ -27,13 +32,14 @@ pub struct LogMel {
     bands: Vec<Band>,
     /// One for each window, the main one first.
     windows: Vec<Vec<f32>>,
-    fft: Arc<dyn RealToComplex<f32>>,
-    /// The newest `window` samples, oldest first, behind them the hop that is filling.
+    spectrum: PowerSpectrum,
+    /// The past, oldest sample first: never fewer than `window` samples before `end`.
     history: Vec<f32>,
+    /// Behind the newest sample in `history`.
+    end: usize,
+    /// Samples of the hop that is filling.
     filled: usize,
-    windowed: Vec<f32>,
-    spectrum: Vec<Complex32>,
-    scratch: Vec<Complex32>,
+    /// Of each bin; behind the last, zeros that bands may reach into.
     power: Vec<f32>,
     frame: Vec<f32>,
 }
@@ -58,19 +64,16 @@ impl LogMel {
         {
             return Err(Error::BadCard(format!("a frontend of {config:?} is not possible")));
         }
-        let fft = RealFftPlanner::<f32>::new().plan_fft_forward(config.fft_size);
         let bins = config.fft_size / 2 + 1;
         Ok(Self {
             bands: mel_bands(rate, config)?,
             windows: std::iter::once(&config.window).chain(&config.extra_windows).map(|&w| hann(w)).collect(),
-            history: vec![0.0; config.window + config.hop],
+            history: vec![0.0; config.window + HOPS_KEPT * config.hop],
+            end: config.window,
             filled: 0,
-            windowed: fft.make_input_vec(),
-            spectrum: fft.make_output_vec(),
-            scratch: fft.make_scratch_vec(),
-            power: vec![0.0; bins],
+            spectrum: PowerSpectrum::new(config.fft_size),
+            power: vec![0.0; bins + LANES],
             frame: vec![0.0; config.frame_size()],
-            fft,
             config: config.clone(),
         })
     }
@@ -78,49 +81,62 @@ impl LogMel {
     /// Takes one sample; at the end of each hop, the new frame of [`FrontendConfig::frame_size`] numbers.
     #[inline]
     pub fn push(&mut self, sample: f32) -> Option<&[f32]> {
-        let window = self.config.window;
-        self.history[window + self.filled] = sample;
+        self.history[self.end] = sample;
+        self.end += 1;
         self.filled += 1;
         if self.filled < self.config.hop {
             return None;
         }
-        self.filled = 0;
         self.analyse();
         Some(&self.frame)
     }
 
-    /// Kept out of [`Self::push`], so that a sample within a hop costs no call.
+    /// Takes many samples; calls back with each new frame, as [`Self::push`] answers it.
+    pub fn push_all(&mut self, mut samples: &[f32], mut on_frame: impl FnMut(&[f32])) {
+        while !samples.is_empty() {
+            let (now, later) = samples.split_at(samples.len().min(self.config.hop - self.filled));
+            self.history[self.end..][..now.len()].copy_from_slice(now);
+            self.end += now.len();
+            self.filled += now.len();
+            samples = later;
+            if self.filled == self.config.hop {
+                self.analyse();
+                on_frame(&self.frame);
+            }
+        }
+    }
+
+    /// Ends a hop. Kept out of [`Self::push`], so that a sample within a hop costs no call.
     #[inline(never)]
     fn analyse(&mut self) {
-        self.history.copy_within(self.config.hop.., 0);
-        let newest = &self.history[..self.config.window];
+        self.filled = 0;
+        let newest = &self.history[self.end - self.config.window..self.end];
         for (window, frame) in self.windows.iter().zip(self.frame.chunks_exact_mut(self.config.mels)) {
-            let (windowed, padding) = self.windowed.split_at_mut(window.len());
-            padding.fill(0.0);
-            for ((w, h), s) in windowed.iter_mut().zip(window).zip(&newest[newest.len() - window.len()..]) {
-                *w = h * s;
-            }
-            // The lengths are the plan's own, so the transform can't refuse them.
-            let _ = self.fft.process_with_scratch(&mut self.windowed, &mut self.spectrum, &mut self.scratch);
-            wide(Mel { spectrum: &self.spectrum, power: &mut self.power, bands: &self.bands, out: &mut *frame });
+            let heard = &newest[newest.len() - window.len()..];
+            self.spectrum.measure(heard, window, &mut self.power);
+            wide(Mel { power: &self.power, bands: &self.bands, out: &mut *frame });
             for out in frame {
                 *out = (*out + self.config.log_floor).ln();
             }
+        }
+        if self.end == self.history.len() {
+            self.history.copy_within(self.end - self.config.window.., 0);
+            self.end = self.config.window;
         }
     }
 
     /// Back to silence.
     pub fn reset(&mut self) {
         self.history.fill(0.0);
+        self.end = self.config.window;
         self.filled = 0;
     }
 }
 
 /// The power in each band of a spectrum.
 struct Mel<'a> {
-    spectrum: &'a [Complex32],
-    /// Of each bin; overwritten.
-    power: &'a mut [f32],
+    /// Of each bin.
+    power: &'a [f32],
     bands: &'a [Band],
     out: &'a mut [f32],
 }
@@ -130,9 +146,6 @@ impl WithSimd for Mel<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        for (power, bin) in self.power.iter_mut().zip(self.spectrum) {
-            *power = bin.norm_sqr();
-        }
         for (out, band) in self.out.iter_mut().zip(self.bands) {
             *out = dot(simd, &self.power[band.first_bin..][..band.weights.len()], &band.weights);
         }
@@ -161,11 +174,7 @@ impl Frontend {
     /// Feeds a block of any length; calls back with each new frame of [`FrontendConfig::frame_size`] numbers.
     pub fn push(&mut self, samples: &[f32], mut on_frame: impl FnMut(&[f32])) {
         let Self { resampler, log_mel } = self;
-        resampler.push(samples, |sample| {
-            if let Some(frame) = log_mel.push(sample) {
-                on_frame(frame);
-            }
-        });
+        resampler.push_known(samples, |known| log_mel.push_all(known.samples, &mut on_frame));
     }
 
     /// Back to silence.
@@ -216,7 +225,8 @@ fn mel_bands(rate: u32, config: &FrontendConfig) -> Result<Vec<Band>> {
                 )));
             };
             #[expect(clippy::cast_possible_truncation, reason = "filter weights")]
-            let weights = (first_bin..=last).map(|bin| weight(bin) as f32).collect();
+            let mut weights: Vec<f32> = (first_bin..=last).map(|bin| weight(bin) as f32).collect();
+            weights.resize(weights.len().next_multiple_of(LANES), 0.0);
             Ok(Band { first_bin, weights })
         })
         .collect()

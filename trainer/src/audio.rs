@@ -105,23 +105,39 @@ pub fn has_audio_extension(path: &Path) -> bool {
 /// shorter than [`SHORTEST_S`].
 pub fn decode(path: &Path) -> Result<Sound> {
     let mut reader = Reader::open(path)?;
-    let mut samples = Vec::new();
+    let mut samples = Vec::with_capacity(reader.expected());
     while let Some(block) = reader.next_block()? {
         samples.extend_from_slice(block);
     }
     let sound = Sound { samples, rate: reader.rate() };
     let path = path.to_path_buf();
-    if sound.samples.iter().any(|s| !s.is_finite()) {
+    let loudest = loudest(&sound.samples);
+    if !loudest.is_finite() {
         let reason = "it holds values that are not finite numbers".to_owned();
         return Err(Error::Damaged { path, reason, decoded_s: sound.duration_s() });
     }
     if sound.duration_s() < SHORTEST_S {
         return Err(Error::TooShort { path, duration_s: sound.duration_s() });
     }
-    if sound.samples.iter().all(|s| s.abs() < SILENT_PEAK) {
+    if loudest < SILENT_PEAK {
         return Err(Error::Silent(path));
     }
     Ok(sound)
+}
+
+/// The largest magnitude; not finite where a sample is none.
+fn loudest(samples: &[f32]) -> f32 {
+    // Several maxima side by side: a single one would wait for each sample.
+    let mut most = [0_u32; 16];
+    let (blocks, rest) = samples.as_chunks::<16>();
+    // As bits without their sign, magnitudes compare as numbers do, and whatever is not finite is above all that is.
+    let magnitude = |sample: &f32| sample.abs().to_bits();
+    for block in blocks {
+        for (most, sample) in most.iter_mut().zip(block) {
+            *most = magnitude(sample).max(*most);
+        }
+    }
+    f32::from_bits(rest.iter().map(magnitude).chain(most).max().unwrap_or(0))
 }
 
 /// Mono samples as a WAV file of 24 bits; what lies outside of -1 to 1 is cut off. Equal samples give equal files.
@@ -177,6 +193,8 @@ pub struct Reader {
     decoder: Decoder,
     track: u32,
     rate: u32,
+    /// Frames that the container speaks of; 0 where it says nothing.
+    expected: u64,
     /// Frames that the container promises, where its word can be trusted.
     promised: Option<u64>,
     decoded: u64,
@@ -225,6 +243,7 @@ impl Reader {
         };
         let rate = parameters.sample_rate.unwrap_or(0);
         // An MP3 without a header of its own length is guessed at by its bit rate: no promise.
+        let expected = track.num_frames.unwrap_or(0);
         let promised = track.num_frames.filter(|_| !cut::is_mp3(path));
         let track = track.id;
         Ok(Self {
@@ -233,12 +252,19 @@ impl Reader {
             decoder,
             track,
             rate,
+            expected,
             promised,
             decoded: 0,
             broken_packets: 0,
             interleaved: Vec::new(),
             mono: Vec::new(),
         })
+    }
+
+    /// How many samples to make room for: what the container says, as far as that is believable.
+    fn expected(&self) -> usize {
+        const MOST: u64 = 1 << 24;
+        usize::try_from(self.expected.min(MOST)).unwrap_or(0)
     }
 
     /// Samples a second; known for certain after the first block.

@@ -9,10 +9,12 @@ use std::f64::consts::{PI, TAU};
 use pulp::{Simd, WithSimd};
 use rubato::{WindowFunction, calculate_cutoff};
 
-use crate::wide::{dot, wide};
+use crate::wide::{dot, dots, wide};
 
 /// More phases than this are rubato's: their filters would not stay in a processor's cache.
 const MOST_PHASES: u32 = 320;
+/// Output samples of one phase that are made at once: as many as a processor has registers for.
+const TOGETHER: usize = 3;
 /// Filters are a multiple of it long, as registers are.
 const LANES: usize = 8;
 
@@ -61,15 +63,33 @@ impl Polyphase {
         made
     }
 
+    /// Each phase's filter is read once for all output samples that fall on it, of which a long chunk has several.
     #[inline(always)]
     fn filter<S: Simd>(&mut self, simd: S, out: &mut [f32]) -> usize {
-        let mut made = 0;
+        let starts = (self.heard.len() + 1 - self.taps) * self.phases;
+        let made = starts.saturating_sub(self.at).div_ceil(self.step).min(out.len());
         let (mut start, mut phase) = (self.at / self.phases, self.at % self.phases);
         let (whole, part) = (self.step / self.phases, self.step % self.phases);
-        for out in out {
-            let Some(heard) = self.heard.get(start..start + self.taps) else { break };
-            *out = dot(simd, heard, &self.filters[phase * self.taps..][..self.taps]);
-            made += 1;
+        for first in 0..made.min(self.phases) {
+            let filter = &self.filters[phase * self.taps..][..self.taps];
+            let heard = &self.heard[start..];
+            let mut outs = out[first..made].iter_mut().step_by(self.phases);
+            let mut at = 0;
+            let mut left = (made - first).div_ceil(self.phases);
+            while left >= TOGETHER {
+                let several = std::array::from_fn(|i| &heard[at + i * self.step..][..self.taps]);
+                for answer in dots::<S, TOGETHER>(simd, several, filter) {
+                    if let Some(out) = outs.next() {
+                        *out = answer;
+                    }
+                }
+                at += TOGETHER * self.step;
+                left -= TOGETHER;
+            }
+            for out in outs {
+                *out = dot(simd, &heard[at..][..self.taps], filter);
+                at += self.step;
+            }
             start += whole;
             phase += part;
             if phase >= self.phases {
@@ -77,7 +97,7 @@ impl Polyphase {
                 start += 1;
             }
         }
-        self.at = start * self.phases + phase;
+        self.at += made * self.step;
         made
     }
 
