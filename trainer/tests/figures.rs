@@ -275,6 +275,17 @@ fn models_stand_side_by_side() {
     assert!(a["cost"]["chain_us"].as_f64().unwrap() > a["cost"]["network_us"].as_f64().unwrap());
     assert!(a["latency_s"].as_f64().unwrap() > 0.02 && a["parameters"] == 34);
 
+    // Where ONNX Runtime listens, the figures are the same.
+    if tocco_trainer::engine::library(None).is_ok() {
+        let there =
+            json(tocco!("compare", right, wrong, "--manifest", manifest, "--format", "json", "--engine", "ort"));
+        for model in 0..2 {
+            assert_eq!(there["models"][model]["macro_f1"], comparison["models"][model]["macro_f1"]);
+        }
+    } else {
+        common::skipped("no library of ONNX Runtime");
+    }
+
     // A model that knows a third class may answer with it; both are told to share two.
     let answer = tocco!("compare", right, three, "--manifest", manifest, "--format", "csv").ok();
     assert!(answer.err.contains("different classes") && answer.err.contains("fewer ways to err"), "{}", answer.err);

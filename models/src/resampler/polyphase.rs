@@ -70,24 +70,22 @@ impl Polyphase {
         let made = starts.saturating_sub(self.at).div_ceil(self.step).min(out.len());
         let (mut start, mut phase) = (self.at / self.phases, self.at % self.phases);
         let (whole, part) = (self.step / self.phases, self.step % self.phases);
+        let (rounds, rest) = (made / self.phases, made % self.phases);
         for first in 0..made.min(self.phases) {
             let filter = &self.filters[phase * self.taps..][..self.taps];
-            let heard = &self.heard[start..];
-            let mut outs = out[first..made].iter_mut().step_by(self.phases);
-            let mut at = 0;
-            let mut left = (made - first).div_ceil(self.phases);
-            while left >= TOGETHER {
-                let several = std::array::from_fn(|i| &heard[at + i * self.step..][..self.taps]);
-                for answer in dots::<S, TOGETHER>(simd, several, filter) {
-                    if let Some(out) = outs.next() {
-                        *out = answer;
-                    }
+            let heard = |at: usize| &self.heard[at..][..self.taps];
+            let (mut next, mut at) = (first, start);
+            let left = rounds + usize::from(first < rest);
+            for _ in 0..left / TOGETHER {
+                for sample in dots::<S, TOGETHER>(simd, std::array::from_fn(|i| heard(at + i * self.step)), filter) {
+                    out[next] = sample;
+                    next += self.phases;
                 }
                 at += TOGETHER * self.step;
-                left -= TOGETHER;
             }
-            for out in outs {
-                *out = dot(simd, &heard[at..][..self.taps], filter);
+            for _ in 0..left % TOGETHER {
+                out[next] = dot(simd, heard(at), filter);
+                next += self.phases;
                 at += self.step;
             }
             start += whole;

@@ -13,6 +13,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use tocco_models::{NONE, Policy, Task};
 
+use super::engine::EngineArgs;
 use crate::cost::{Hop, Step, Work, hop_s, medians_us};
 use crate::engine::{self, Provider};
 use crate::evaluation::{Wanted, predict};
@@ -50,6 +51,9 @@ pub struct Args {
     /// Level from which the noise gate opens, in dBFS.
     #[arg(long, allow_hyphen_values = true, default_value_t = Policy::default().gate_dbfs)]
     gate_dbfs: f32,
+    /// What listens to the recordings; cost is told for tract and ONNX Runtime alike.
+    #[command(flatten)]
+    engine: EngineArgs,
 }
 
 /// Everything that is printed.
@@ -114,8 +118,7 @@ struct Cost {
 /// # Errors
 /// A model or the manifest is refused, the models have no two classes in common, or no recording can be used.
 pub fn run(args: Args) -> Result<()> {
-    let open = |path: &PathBuf| Ear::open(path, Engine::Tract, Provider::Cpu);
-    let ears: Vec<Ear> = args.models.iter().map(open).collect::<Result<_>>()?;
+    let ears: Vec<Ear> = args.models.iter().map(|path| args.engine.open(path)).collect::<Result<_>>()?;
     let manifest = Manifest::read(&args.manifest)?;
     for remark in manifest.remarks() {
         super::remark(remark);
@@ -135,7 +138,7 @@ pub fn run(args: Args) -> Result<()> {
     let groups = heard[0].rows.iter().map(|r| r.group.as_str());
     let bootstrap = Bootstrap::new(groups, args.resamples, args.seed);
     let judged: Vec<Judged> = heard.iter().map(|h| Judged::new(h, &classes, one_class_each)).collect();
-    let costs = costs(&args, &ears)?;
+    let costs = costs(&args)?;
     let columns = judged.iter().zip(costs).enumerate().map(|(i, (model, cost))| {
         let first = (i > 0).then(|| &judged[0]);
         column(&args, (&args.models[i], &ears[i]), (model, first), &bootstrap, cost)
@@ -294,11 +297,13 @@ fn column(
 }
 
 /// Every model's cost in both engines, timed in turns.
-fn costs(args: &Args, ears: &[Ear]) -> Result<Vec<Cost>> {
+fn costs(args: &Args) -> Result<Vec<Cost>> {
     super::remark("timing the models in turns");
     let rate = args.sample_rate;
+    let open = |path: &PathBuf, engine| Ear::open(path, engine, Provider::Cpu);
+    let ears: Vec<Ear> = args.models.iter().map(|path| open(path, Engine::Tract)).collect::<Result<_>>()?;
     let mut works: Vec<Box<dyn Work>> = Vec::new();
-    for ear in ears {
+    for ear in &ears {
         works.push(Box::new(Step::new(ear)?));
         works.push(Box::new(Hop::new(ear, rate)?));
     }
@@ -306,7 +311,7 @@ fn costs(args: &Args, ears: &[Ear]) -> Result<Vec<Cost>> {
     let has_library = engine::library(None).is_ok();
     let in_ort: Vec<bool> = args.models.iter().map(|path| has_library && path.is_file()).collect();
     for (path, _) in args.models.iter().zip(&in_ort).filter(|(_, there)| **there) {
-        works.push(Box::new(Hop::new(&Ear::open(path, Engine::Ort, Provider::Cpu)?, rate)?));
+        works.push(Box::new(Hop::new(&open(path, Engine::Ort)?, rate)?));
     }
     let medians = medians_us(&mut works)?;
     let (in_tract, mut ort) = (&medians[..2 * ears.len()], medians[2 * ears.len()..].iter());
