@@ -134,6 +134,8 @@ impl WithSimd for Squares<'_> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use realfft::RealFftPlanner;
 
     use super::PowerSpectrum;
@@ -154,7 +156,7 @@ mod tests {
             let mut padded: Vec<f32> = sound.iter().zip(&window).map(|(s, w)| s * w).collect();
             padded.resize(size, 0.0);
             let mut bins = fft.make_output_vec();
-            fft.process(&mut padded, &mut bins).expect("the lengths are the plan's");
+            fft.process(&mut padded, &mut bins).unwrap();
             let loudest = bins.iter().map(|bin| bin.norm_sqr()).fold(0.0, f32::max);
             for (k, (power, bin)) in power.iter().zip(&bins).enumerate() {
                 let off = (power - bin.norm_sqr()).abs();
