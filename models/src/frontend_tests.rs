@@ -56,3 +56,19 @@ fn further_windows_follow_the_first_and_a_short_one_forgets_sooner() {
     assert!(last[..64].iter().any(|v| *v > -5.0), "the long window still hears the tone");
     assert!(last[64..].iter().all(|v| *v < -13.0), "the short one is past it");
 }
+
+#[test]
+fn many_samples_at_once_give_the_frames_of_single_ones() {
+    let config = FrontendConfig { extra_windows: vec![300], ..FrontendConfig::default() };
+    // More hops than the past is kept for, twice over, and a part of one.
+    let sound = sine(24_000.0, 440.0, 0.253);
+    let mut log_mel = LogMel::new(24_000, &config).unwrap();
+    let single: Vec<Vec<f32>> = sound.iter().filter_map(|s| log_mel.push(*s).map(<[f32]>::to_vec)).collect();
+    assert_eq!(single.len(), 25);
+    for block in [1, 7, 240, 241, 1_000, sound.len()] {
+        log_mel.reset();
+        let mut frames = Vec::new();
+        sound.chunks(block).for_each(|block| log_mel.push_all(block, |frame| frames.push(frame.to_vec())));
+        assert!(frames == single, "in blocks of {block}");
+    }
+}
