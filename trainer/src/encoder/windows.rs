@@ -56,11 +56,7 @@ pub(super) fn input(samples: &[f32], end: usize, rate: u32, hears: &Hears, seed:
             let sound = stretch(samples, end, (frames + before) * frontend.hop, seed);
             let mut log_mel = LogMel::new(rate, frontend)?;
             let mut numbers = Vec::with_capacity((frames + before) * frontend.mels);
-            for sample in sound {
-                if let Some(frame) = log_mel.push(sample) {
-                    numbers.extend_from_slice(frame);
-                }
-            }
+            log_mel.push_all(&sound, |frame| numbers.extend_from_slice(frame));
             Ok(numbers.split_off(before * frontend.mels))
         }
     }

@@ -117,11 +117,8 @@ fn sound_frames(settings: &Settings, frames: usize) -> Result<Vec<f32>> {
     let frontend = &settings.options.frontend;
     let mut log_mel = LogMel::new(settings.options.sample_rate, frontend)?;
     let mut out = Vec::with_capacity(frames * frontend.frame_size());
-    for sample in plucked(settings.options.sample_rate, frames * frontend.hop) {
-        if let Some(frame) = log_mel.push(sample) {
-            out.extend_from_slice(frame);
-        }
-    }
+    let sound = plucked(settings.options.sample_rate, frames * frontend.hop);
+    log_mel.push_all(&sound, |frame| out.extend_from_slice(frame));
     Ok(out)
 }
 

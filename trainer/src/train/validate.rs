@@ -147,11 +147,8 @@ fn cut_windows(clip: &Clip, settings: &Settings, length: usize, cut: &Segmentati
         let start = segment.start - i64::try_from(before * frontend.hop)?;
         let mut log_mel = LogMel::new(rate, frontend)?;
         let mut frames = Vec::new();
-        for sample in (Segment { start, ..segment }).samples(clip, 0) {
-            if let Some(frame) = log_mel.push(sample) {
-                frames.extend_from_slice(frame);
-            }
-        }
+        let sound = (Segment { start, ..segment }).samples(clip, 0);
+        log_mel.push_all(&sound, |frame| frames.extend_from_slice(frame));
         windows.extend_from_slice(&frames[frames.len() - length * frontend.frame_size()..]);
     }
     settings.normalise(&mut windows);
@@ -169,11 +166,8 @@ fn features(clip: &Clip, settings: &Settings) -> Result<Vec<f32>> {
     let frontend = &settings.options.frontend;
     let mut log_mel = LogMel::new(settings.options.sample_rate, frontend)?;
     let mut frames = Vec::new();
-    for &sample in clip.samples.iter().take(LONGEST_FRAMES * frontend.hop) {
-        if let Some(frame) = log_mel.push(sample) {
-            frames.extend_from_slice(frame);
-        }
-    }
+    let heard = clip.samples.len().min(LONGEST_FRAMES * frontend.hop);
+    log_mel.push_all(&clip.samples[..heard], |frame| frames.extend_from_slice(frame));
     settings.normalise(&mut frames);
     Ok(frames)
 }
