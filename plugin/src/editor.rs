@@ -36,6 +36,11 @@ mod theme;
 
 /// How often the panel is drawn.
 const FRAME: Duration = Duration::from_millis(16);
+/// How often the framework looks whether somebody else asks for a frame: nobody does.
+///
+/// On X11 the first look must not come before the window is shown: baseview 0.4.2 would then wait for the display's answer
+/// without having asked for one (`platform/x11/present.rs`), and the panel would stay blank.
+const POLL: Duration = if cfg!(target_os = "linux") { Duration::from_secs(24 * 60 * 60) } else { FRAME };
 
 /// Where the bars leave so much room, the page of the classes shows the last seconds too.
 const LEAST_SCOPE: f32 = 80.0;
@@ -78,7 +83,7 @@ impl Editor for ToccoEditor {
         let settings = EguiNiceSettings::new()
             .with_tile("Tocco")
             .with_resize_hint(self.resize_hint())
-            .with_repaint_poll_interval(FRAME);
+            .with_repaint_poll_interval(POLL);
         if let Some(scale) = fallback_scale_factor {
             #[expect(clippy::cast_possible_truncation, reason = "a scale between 1 and 4")]
             self.scale.set(scale as f32);

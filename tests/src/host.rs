@@ -370,6 +370,17 @@ impl Host {
     /// Where the plugin has no panel or can't open it.
     #[cfg(target_os = "linux")]
     pub fn open_panel(&mut self, parent: u32) -> Result<(u32, u32)> {
+        let size = self.make_panel(parent)?;
+        self.show_panel();
+        Ok(size)
+    }
+
+    /// Makes the panel in an X11 window without showing it; gives its width and height in pixels.
+    ///
+    /// # Errors
+    /// Where the plugin has no panel or can't make it.
+    #[cfg(target_os = "linux")]
+    pub fn make_panel(&mut self, parent: u32) -> Result<(u32, u32)> {
         let handle = self.instance.plugin_handle();
         let extension: PluginGui = handle.get_extension().context("the plugin has no panel")?;
         self.threads_before_panel = threads();
@@ -377,11 +388,10 @@ impl Host {
         let size = extension.get_size(&handle).context("the panel has no size")?;
         // SAFETY: the window outlives the panel: it is the root window of a display that ends after this host.
         unsafe { extension.set_parent(&handle, Window::from_x11_handle(parent.into())) }?;
-        self.show_panel();
         Ok((size.width, size.height))
     }
 
-    /// Shows the open panel, as a workstation does whenever its tab comes to the front.
+    /// Shows the panel, as a workstation does whenever its tab comes to the front.
     #[cfg(target_os = "linux")]
     pub fn show_panel(&mut self) {
         let handle = self.instance.plugin_handle();

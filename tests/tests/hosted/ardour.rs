@@ -136,7 +136,9 @@ impl Ardour<'_> {
     /// Where the system can't.
     pub fn control(&self, address: &str, arguments: Vec<OscType>) -> Result<()> {
         let message = OscPacket::Message(OscMessage { addr: address.into(), args: arguments });
-        self.home.control.send(&rosc::encoder::encode(&message)?)?;
+        let datagram = rosc::encoder::encode(&message)?;
+        // A refused datagram speaks of the one before.
+        self.home.control.send(&datagram).or_else(|_| self.home.control.send(&datagram))?;
         Ok(())
     }
 
@@ -216,7 +218,6 @@ impl Ardour<'_> {
         let start = Instant::now();
         // Before the project is open nobody listens, and then the script finds none.
         while start.elapsed() < PATIENCE {
-            // A refused datagram speaks of the one before.
             let _ = self.control("/access_action", vec!["LuaAction/script-1".into()]);
             if matches!(self.answer(Duration::from_secs(1)), Ok(Some(_))) {
                 return Ok(());
