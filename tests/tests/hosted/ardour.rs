@@ -13,7 +13,7 @@ use tocco_tests::locate::{self, Child};
 use tocco_tests::state::{State, VST3_ID};
 
 /// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// How often it may be sent away by JACK.
 const TRIES: usize = 4;
@@ -159,7 +159,12 @@ impl Ardour<'_> {
     /// Where the transport does not get there.
     pub fn play(&self, from: i32, to: i32, meanwhile: impl FnOnce()) -> Result<()> {
         self.control("/locate", vec![from.into(), 0.into()])?;
-        std::thread::sleep(Duration::from_millis(500));
+        let start = Instant::now();
+        while self.step("position", &[])?.parse::<i32>()? != from {
+            ensure!(start.elapsed() < PATIENCE, "the transport does not get to sample {from}:\n{}", self.log());
+        }
+        // It fills its buffers from there in its own time, and would begin with silence.
+        std::thread::sleep(Duration::from_secs(2));
         self.control("/transport_play", vec![])?;
         meanwhile();
         // Without a sound card a busy machine plays slower than the clock.
@@ -231,7 +236,10 @@ impl Ardour<'_> {
         let arguments: Vec<String> = arguments.iter().map(|text| quoted(text)).collect();
         let steps = quoted(&self.home.folder.join("steps.lua").to_string_lossy());
         let step = format!("return loadfile({steps})().{name}({})", arguments.join(", "));
-        Ok(std::fs::write(self.home.step(), step)?)
+        // Whole at once: a message that was sent twice may have it read at any moment.
+        let part = self.home.step().with_extension("part");
+        std::fs::write(&part, step)?;
+        Ok(std::fs::rename(part, self.home.step())?)
     }
 
     fn answer(&self, longest: Duration) -> Result<Option<String>> {
