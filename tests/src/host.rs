@@ -401,6 +401,15 @@ impl Host {
         }
     }
 
+    /// Hides the panel without closing it, as a workstation does whose tab goes to the back.
+    #[cfg(target_os = "linux")]
+    pub fn hide_panel(&mut self) {
+        let handle = self.instance.plugin_handle();
+        if let Some(extension) = handle.get_extension::<PluginGui>() {
+            let _ = extension.hide(&handle);
+        }
+    }
+
     /// Closes the panel.
     ///
     /// Its window's thread may end a little later (baseview 0.4.2 does not always wait for it), and would then miss

@@ -14,15 +14,20 @@ use tocco_tests::state::State;
 /// A blank screen has none.
 const LEAST_SPREAD: f64 = 0.02;
 
+/// How much there is to see on the display.
+fn seen(display: &Display) -> f64 {
+    let folder = tempfile::tempdir().unwrap();
+    let picture = folder.path().join("display.png");
+    display.shoot(&picture, None).unwrap();
+    spread(&picture).unwrap()
+}
+
 /// Looks at the display until something is drawn, at most half a minute.
 fn wait_for_picture(display: &Display, mut meanwhile: impl FnMut()) -> f64 {
-    let folder = tempfile::tempdir().unwrap();
-    let picture = folder.path().join("panel.png");
     let start = Instant::now();
     loop {
         meanwhile();
-        display.shoot(&picture, None).unwrap();
-        let spread = spread(&picture).unwrap();
+        let spread = seen(display);
         if spread > LEAST_SPREAD || start.elapsed() > Duration::from_secs(30) {
             return spread;
         }
@@ -75,6 +80,14 @@ fn in_a_host_again_and_again() {
             host.show_panel();
         });
         assert!(spread > LEAST_SPREAD, "the panel is blank when opened for the {round}th time: {spread}");
+        host.hide_panel();
+        host.live_for(Duration::from_millis(500));
+        assert!(seen(&display) < LEAST_SPREAD, "the hidden panel is still there");
+        let spread = wait_for_picture(&display, || {
+            host.run_callbacks();
+            host.show_panel();
+        });
+        assert!(spread > LEAST_SPREAD, "the panel is blank when shown again: {spread}");
         host.close_panel();
     }
 }
