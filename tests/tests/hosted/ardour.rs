@@ -66,12 +66,13 @@ impl Home {
     /// Where it is not installed, ends by itself or does not come up.
     pub fn open(&self, display: &Display) -> Result<Ardour<'_>> {
         for _ in 0..TRIES {
-            let ardour = self.start(display)?;
             // JACK 1.9 mistakes requests that two threads of a client send at once, as Ardour's do while it opens a
-            // project, and then sends the client away.
-            std::thread::sleep(Duration::from_secs(2));
-            if !self.was_sent_away() {
-                return Ok(ardour);
+            // project, and then sends the client away: at any moment of it.
+            if let Some(ardour) = self.start(display)? {
+                std::thread::sleep(Duration::from_secs(2));
+                if !self.was_sent_away() {
+                    return Ok(ardour);
+                }
             }
             println!("JACK sent Ardour away: once more");
         }
@@ -83,7 +84,8 @@ impl Home {
         self.log().contains("JACK HALTED")
     }
 
-    fn start(&self, display: &Display) -> Result<Ardour<'_>> {
+    /// None where JACK sent it away before the project was open.
+    fn start(&self, display: &Display) -> Result<Option<Ardour<'_>>> {
         let mut command = Command::new(locate::tool("ardour")?);
         command.args(["--no-announcements", "--no-splash"]);
         if !self.project().exists() {
@@ -100,8 +102,7 @@ impl Home {
         let log = std::fs::File::create(self.folder.join("ardour.log"))?;
         command.stdout(log.try_clone()?).stderr(log).stdin(Stdio::null());
         let mut ardour = Ardour { home: self, process: Child::start(&mut command)? };
-        ardour.wait_until_open()?;
-        Ok(ardour)
+        Ok(ardour.opens()?.then_some(ardour))
     }
 
     /// What Ardour printed.
@@ -218,14 +219,18 @@ impl Ardour<'_> {
         }
     }
 
-    fn wait_until_open(&mut self) -> Result<()> {
+    /// Waits for the project; false where JACK sends it away meanwhile.
+    fn opens(&mut self) -> Result<bool> {
         self.write_step("name", &[])?;
         let start = Instant::now();
         // Before the project is open nobody listens, and then the script finds none.
         while start.elapsed() < PATIENCE {
             let _ = self.control("/access_action", vec!["LuaAction/script-1".into()]);
             if matches!(self.answer(Duration::from_secs(1)), Ok(Some(_))) {
-                return Ok(());
+                return Ok(true);
+            }
+            if self.home.was_sent_away() {
+                return Ok(false);
             }
             ensure!(self.process.0.try_wait()?.is_none(), "Ardour ended by itself:\n{}", self.home.log());
         }
