@@ -36,10 +36,11 @@ mod theme;
 
 /// How often the panel is drawn.
 const FRAME: Duration = Duration::from_millis(16);
-/// How often the framework looks whether somebody else asks for a frame: nobody does.
+/// How often the framework looks whether somebody else asks for a frame. On X11 nobody has to: a window that comes up is
+/// drawn, and each frame asks for the next.
 ///
-/// On X11 the first look must not come before the window is shown: baseview 0.4.2 would then wait for the display's answer
-/// without having asked for one (`platform/x11/present.rs`), and the panel would stay blank.
+/// There the first look must not come before the window is up: baseview 0.4.2 would ask the display for a frame before it
+/// listens for the answer (`platform/x11/present.rs`), wait for it without end, and the panel would stay blank.
 const POLL: Duration = if cfg!(target_os = "linux") { Duration::from_secs(24 * 60 * 60) } else { FRAME };
 
 /// Where the bars leave so much room, the page of the classes shows the last seconds too.

@@ -35,6 +35,14 @@ fn wait_for_picture(display: &Display, mut meanwhile: impl FnMut()) -> f64 {
     }
 }
 
+/// Shows the panel until it is drawn.
+fn wait_until_shown(display: &Display, host: &mut Host) -> f64 {
+    wait_for_picture(display, || {
+        host.run_callbacks();
+        host.show_panel();
+    })
+}
+
 /// One test, one after the other: all but the first part change the environment of this process.
 #[test]
 fn the_panel_is_drawn_and_does_what_is_clicked() {
@@ -75,18 +83,12 @@ fn in_a_host_again_and_again() {
         assert!(width >= 400 && height >= 300, "{width} x {height}");
         // A workstation that has other things to do shows it later.
         host.live_for(Duration::from_millis(100) * (round - 1));
-        let spread = wait_for_picture(&display, || {
-            host.run_callbacks();
-            host.show_panel();
-        });
+        let spread = wait_until_shown(&display, &mut host);
         assert!(spread > LEAST_SPREAD, "the panel is blank when opened for the {round}th time: {spread}");
         host.hide_panel();
         host.live_for(Duration::from_millis(500));
         assert!(seen(&display) < LEAST_SPREAD, "the hidden panel is still there");
-        let spread = wait_for_picture(&display, || {
-            host.run_callbacks();
-            host.show_panel();
-        });
+        let spread = wait_until_shown(&display, &mut host);
         assert!(spread > LEAST_SPREAD, "the panel is blank when shown again: {spread}");
         host.close_panel();
     }

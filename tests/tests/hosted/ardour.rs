@@ -160,21 +160,23 @@ impl Ardour<'_> {
     /// Where the transport does not get there.
     pub fn play(&self, from: i32, to: i32, meanwhile: impl FnOnce()) -> Result<()> {
         self.control("/locate", vec![from.into(), 0.into()])?;
-        let start = Instant::now();
-        while self.step("position", &[])?.parse::<i32>()? != from {
-            ensure!(start.elapsed() < PATIENCE, "the transport does not get to sample {from}:\n{}", self.log());
-        }
+        self.wait_for_position(from, |position| position == from)?;
         // It fills its buffers from there in its own time, and would begin with silence.
         std::thread::sleep(Duration::from_secs(2));
         self.control("/transport_play", vec![])?;
         meanwhile();
+        self.wait_for_position(to, |position| position >= to)?;
+        self.control("/transport_stop", vec![])
+    }
+
+    fn wait_for_position(&self, sample: i32, is_there: impl Fn(i32) -> bool) -> Result<()> {
         // Without a sound card a busy machine plays slower than the clock.
         let start = Instant::now();
-        while self.step("position", &[])?.parse::<i32>()? < to {
-            ensure!(start.elapsed() < PATIENCE, "the transport does not get to sample {to}:\n{}", self.log());
+        while !is_there(self.step("position", &[])?.parse()?) {
+            ensure!(start.elapsed() < PATIENCE, "the transport does not get to sample {sample}:\n{}", self.log());
             std::thread::sleep(Duration::from_millis(100));
         }
-        self.control("/transport_stop", vec![])
+        Ok(())
     }
 
     /// Calls one of `steps.lua` with texts, and gives its answer.
