@@ -126,12 +126,22 @@ pub fn train(request: &Request, out: &Path) -> Result<Run> {
     material.train(request, out)
 }
 
-/// Goes on with the training in `folder` from its newest checkpoint, to the weights that it would have had without
-/// the interruption. `manifest`: where the recordings are now, should they have moved.
+/// Where a training ends that goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// As it was asked for: its weights are those that it would have had without the interruption.
+    Planned,
+    /// Where it is, with the weights that have validated best so far.
+    Here,
+}
+
+/// Goes on with the training in `folder` from its newest checkpoint. `manifest`: where the recordings are now, should
+/// they have moved.
 ///
 /// # Errors
-/// As [`train`]; where the folder holds no training, or the recordings are not those that it began with.
-pub fn resume(folder: &Path, manifest: Option<&Path>) -> Result<Run> {
+/// As [`train`]; where the folder holds no training, or the recordings are not those that it began with; where it
+/// should end here and has not validated yet.
+pub fn resume(folder: &Path, manifest: Option<&Path>, until: Until) -> Result<Run> {
     ensure!(folder.is_dir(), "{}: there is no such folder", folder.display());
     let _lock = Run::lock(folder)?;
     let starting = folder.join(STARTING);
@@ -148,6 +158,12 @@ pub fn resume(folder: &Path, manifest: Option<&Path>) -> Result<Run> {
     }
     let checkpoint = if began { Checkpoint::read(&folder.join(run::CHECKPOINT))? } else { None };
     let material = Material::read(&request)?;
+    if until == Until::Here && !checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.state.best.is_some()) {
+        bail!(
+            "{0}: the training has no weights to end with, since it has not validated yet: go on with «tocco train --resume {0}»",
+            folder.display()
+        );
+    }
     let Some(checkpoint) = checkpoint else {
         remark("the training was stopped before its first checkpoint: it begins anew");
         return material.train(&request, folder);
@@ -170,8 +186,12 @@ pub fn resume(folder: &Path, manifest: Option<&Path>) -> Result<Run> {
             folder.display()
         );
     }
-    remark(format_args!("going on after {} steps", checkpoint.state.step));
-    finish(run, &corpus, &request, material.teacher.as_ref(), Begins::At(checkpoint))
+    let step = checkpoint.state.step;
+    match until {
+        Until::Planned => remark(format_args!("going on after {step} steps")),
+        Until::Here => remark(format_args!("ending after {step} steps, with the weights that have validated best")),
+    }
+    finish(run, &corpus, &request, material.teacher.as_ref(), Begins::At(checkpoint), until)
 }
 
 /// What is trained on.
@@ -207,7 +227,7 @@ impl Material {
         }
         let (run, corpus, earlier) = begun?;
         let begins = Begins::New(earlier);
-        finish(run, &corpus, request, teacher.as_ref(), begins)
+        finish(run, &corpus, request, teacher.as_ref(), begins, Until::Planned)
     }
 
     /// Reads the recordings and measures them; then the run takes the place of an older one.
@@ -257,7 +277,14 @@ enum Begins {
 }
 
 /// The steps that are left, and the figures.
-fn finish(run: Run, corpus: &Corpus, request: &Request, teacher: Option<&Teacher>, begins: Begins) -> Result<Run> {
+fn finish(
+    run: Run,
+    corpus: &Corpus,
+    request: &Request,
+    teacher: Option<&Teacher>,
+    begins: Begins,
+    until: Until,
+) -> Result<Run> {
     let devices = request.device.open_all(request.devices)?;
     let device = &devices[0];
     let scene = scene_config(&run.settings.options, &run.settings.classes)?;
@@ -271,7 +298,11 @@ fn finish(run: Run, corpus: &Corpus, request: &Request, teacher: Option<&Teacher
             Begins::At(checkpoint) => (new(), Some(checkpoint)),
         };
         let mut trainer = Trainer::new(&run, corpus, &scene, &devices, net, teacher, checkpoint)?;
-        trainer.all_steps(Duration::try_from_secs_f64(request.checkpoint_s)?, request.workers)?;
+        if until == Until::Planned {
+            // Those of an earlier end say nothing of the weights to come.
+            run.remove_figures()?;
+            trainer.all_steps(Duration::try_from_secs_f64(request.checkpoint_s)?, request.workers)?;
+        }
         seconds = Some(trainer.seconds());
     }
     let mut figures = validate::final_figures(&run, corpus, device)?;

@@ -123,18 +123,31 @@ fn so_does_one_with_a_teacher_which_must_stay_the_same() {
     assert!(other.contains("is not the model that the training"), "{other}");
 }
 
-/// A training so long that it has to be stopped.
+/// A training so long that it has to be stopped; its first validation is far away.
 fn endless(folder: &Path) -> (PathBuf, Child) {
+    started(folder, "--epochs 100000", "checkpoint")
+}
+
+/// A training of so many epochs that has written `file`.
+fn started(folder: &Path, epochs: &str, file: &str) -> (PathBuf, Child) {
     let manifest = common::data_set(folder, &[common::HIGH, common::LOW], &common::FIVE_PITCHES);
     let run = folder.join("run");
-    let options = STREAMING.replace("--epochs 20", "--epochs 100000");
+    let options = STREAMING.replace("--epochs 20", epochs);
     let child = start(&arguments(&manifest, &run, &options));
     let began = Instant::now();
-    while !run.join("checkpoint").exists() {
-        assert!(began.elapsed() < Duration::from_secs(60), "no checkpoint comes");
+    while !run.join(file).exists() {
+        assert!(began.elapsed() < Duration::from_secs(60), "no {file} comes");
         std::thread::sleep(Duration::from_millis(20));
     }
     (run, child)
+}
+
+/// Ctrl-C; what the program says then.
+fn interrupt(child: Child) -> String {
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    words(&output)
 }
 
 #[test]
@@ -144,10 +157,7 @@ fn ctrl_c_writes_a_checkpoint_and_says_how_to_go_on() {
     let other = common::tocco(resuming(&run)).refusal();
     assert!(other.contains("another training runs in this folder"), "{other}");
 
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let said = words(&output);
+    let said = interrupt(child);
     let steps: usize = said.split("stopped after ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
     assert!(said.contains(&format!("go on with «tocco train --resume {}»", run.display())), "{said}");
 
@@ -156,6 +166,42 @@ fn ctrl_c_writes_a_checkpoint_and_says_how_to_go_on() {
     child.kill().unwrap();
     let said = words(&child.wait_with_output().unwrap());
     assert!(said.contains(&format!("going on after {steps} steps")), "{said}");
+}
+
+#[test]
+fn a_stopped_training_ends_with_its_best_weights_where_that_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, child) = started(folder.path(), "--epochs 2000", "best.bpk");
+    let said = interrupt(child);
+    assert!(said.contains("--finish"), "{said}");
+    let best = std::fs::read(run.join("best.bpk")).unwrap();
+    let out = run.join("other.onnx");
+    let export = ["export", "--run", run.to_str().unwrap(), "--out", out.to_str().unwrap()];
+    let early = common::tocco(export).refusal();
+    assert!(early.contains("has not ended") && early.contains("--finish"), "{early}");
+
+    let ended = common::tocco([&resuming(&run)[..], &["--finish".into()]].concat()).ok().err;
+    assert!(ended.contains("with the weights that have validated best"), "{ended}");
+    assert!(std::fs::read(run.join("best.bpk")).unwrap() == best);
+    assert!(!result(&run).1.output.is_empty() && run.join("report.html").is_file());
+
+    // Whoever goes on after all gets no figures of weights that are no longer the best.
+    let mut child = start(&resuming(&run));
+    std::thread::sleep(Duration::from_secs(2));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let early = common::tocco(export).refusal();
+    assert!(early.contains("has not ended"), "{early}");
+}
+
+#[test]
+fn a_training_that_has_not_validated_has_nothing_to_end_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, child) = endless(folder.path());
+    let said = interrupt(child);
+    assert!(!said.contains("--finish"), "{said}");
+    let refused = common::tocco([&resuming(&run)[..], &["--finish".into()]].concat()).refusal();
+    assert!(refused.contains("has not validated yet"), "{refused}");
 }
 
 /// A limit on the size of files stands for a full disk: the system refuses the rest of the checkpoint.

@@ -27,8 +27,8 @@ use crate::manifest::Manifest;
 use crate::net::{GruShape, OnSummary, Shape, SummaryShape, TcnShape};
 use crate::toml_file::TomlFile;
 use crate::train::{
-    Clip, DeviceKind, LossKind, NONE_SHARE, NetKind, Options, Request, Schedule, Training, WORKERS, preset, resume,
-    train,
+    Clip, DeviceKind, LossKind, NONE_SHARE, NetKind, Options, Request, Schedule, Training, Until, WORKERS, preset,
+    resume, train,
 };
 
 /// Options of `tocco train`.
@@ -47,6 +47,9 @@ pub struct Args {
     /// Go on with the training in this folder (or that of --out) from its newest checkpoint, with its own options
     #[arg(long, help_heading = "Run", value_name = "RUN", num_args = 0..=1, default_missing_value = "")]
     resume: Option<PathBuf>,
+    /// With --resume: make no further step, and end the training with the weights that have validated best so far
+    #[arg(long, help_heading = "Run", requires = "resume")]
+    finish: bool,
     /// Begin with the weights of this run, of this model file, or of a shipped model (techniques, instruments), in its
     /// network and frontend; classes that it lacks are learnt anew
     #[arg(long, help_heading = "Run", value_name = "RUN")]
@@ -251,7 +254,8 @@ pub fn run(args: Args) -> Result<()> {
     let run = if let Some(folder) = &args.resume {
         let folder = if folder.as_os_str().is_empty() { args.out.as_ref() } else { Some(folder) };
         refuse_others()?;
-        resume(folder.context("--resume goes on with a run: name its folder")?, args.manifest.as_deref())?
+        let folder = folder.context("--resume goes on with a run: name its folder")?;
+        resume(folder, args.manifest.as_deref(), if args.finish { Until::Here } else { Until::Planned })?
     } else {
         let Asked { args, matches, tables } = asked(args.config.as_deref())?;
         let (Some(manifest), Some(out)) = (&args.manifest, &args.out) else {
@@ -347,7 +351,7 @@ fn refuse_others() -> Result<()> {
     let given = |arg: &&clap::Arg| matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
     let command = command();
     let other = command.get_arguments().filter(given).filter_map(clap::Arg::get_long);
-    if let Some(other) = other.into_iter().find(|name| !["resume", "out", "manifest"].contains(name)) {
+    if let Some(other) = other.into_iter().find(|name| !["resume", "finish", "out", "manifest"].contains(name)) {
         bail!("--resume goes on with the options that the run began with: leave --{other} away");
     }
     Ok(())

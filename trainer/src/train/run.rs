@@ -30,7 +30,7 @@ use crate::watch;
 
 /// What a training leaves. The figures go first: nothing is exported without them.
 const OLDER_FILES: [&str; 10] = [
-    "figures.json",
+    FIGURES,
     "report.html",
     "model.onnx",
     CHECKPOINT,
@@ -41,6 +41,7 @@ const OLDER_FILES: [&str; 10] = [
     "encoder.json",
     "head.bpk",
 ];
+const FIGURES: &str = "figures.json";
 pub(super) const CHECKPOINT: &str = "checkpoint";
 pub(crate) const CONFIG: &str = "config.toml";
 pub(super) const REQUEST: &str = "request.toml";
@@ -153,7 +154,12 @@ impl Run {
     /// # Errors
     /// Where the training has not ended.
     pub fn figures(&self) -> Result<Figures> {
-        read_json(&self.folder.join("figures.json")).context("the training has not ended")
+        read_json(&self.folder.join(FIGURES)).with_context(|| {
+            format!(
+                "the training has not ended: go on with «tocco train --resume {}», or add --finish",
+                self.folder.display()
+            )
+        })
     }
 
     /// Locks a folder for as long as the answer lives, and sweeps out files that a killed program left half-written.
@@ -189,7 +195,11 @@ impl Run {
     }
 
     pub(super) fn save_figures(&self, figures: &Figures) -> Result<()> {
-        write_json(&self.folder.join("figures.json"), figures)
+        write_json(&self.folder.join(FIGURES), figures)
+    }
+
+    pub(super) fn remove_figures(&self) -> Result<()> {
+        remove(&self.folder.join(FIGURES))
     }
 
     pub(super) fn save_best(&self, averaged: &Net) -> Result<()> {
@@ -212,18 +222,19 @@ impl Run {
 /// # Errors
 /// Where a file can't be removed.
 pub(crate) fn clear(folder: &Path) -> Result<()> {
-    for path in OLDER_FILES.map(|name| folder.join(name)) {
-        match std::fs::remove_file(&path) {
-            Ok(()) => {}
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-            Err(e) => {
-                return Err(e).with_context(|| {
-                    format!("{}: the file of an older training can't be removed: choose another --out", path.display())
-                });
-            }
-        }
-    }
+    let removed = OLDER_FILES.iter().try_for_each(|name| remove(&folder.join(name)));
+    removed.context("the older training in the folder of --out stays: choose another folder")?;
     watch::clear(folder)
+}
+
+/// Removes a file that an older training may have left.
+fn remove(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(e).with_context(|| format!("{}: the file can't be removed", path.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn read_json<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T> {

@@ -131,9 +131,11 @@ impl<'a> Trainer<'a> {
                 }
                 if asked && self.state.step < total && !self.state.enough {
                     bail!(
-                        "stopped after {} of {total} steps; a checkpoint is written: go on with «tocco train --resume {}»",
+                        "stopped after {} of {total} steps; a checkpoint is written: go on with «tocco train --resume \
+                         {}»{}",
                         self.state.step,
-                        self.run.folder.display()
+                        self.run.folder.display(),
+                        self.state.best.map_or("", |_| ", or add --finish to end here with the best weights so far")
                     );
                 }
             }

@@ -23,7 +23,7 @@ use crate::toml_file::{Entry, TomlFile};
 use crate::train::{Options, kind_of};
 
 /// Options that say which file or run is meant: they stand in none.
-const NEVER: [&str; 4] = ["config", "help", "resume", "version"];
+const NEVER: [&str; 5] = ["config", "finish", "help", "resume", "version"];
 /// The table that holds those of augmentation too.
 const AUGMENT: &str = "augment";
 
