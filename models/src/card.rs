@@ -60,6 +60,12 @@ impl FrontendConfig {
     pub fn frame_size(&self) -> usize {
         self.mels.saturating_mul(1 + self.extra_windows.len())
     }
+
+    /// The shortest analysis window, in samples: the one that hears a change first.
+    #[must_use]
+    pub fn shortest_window(&self) -> usize {
+        self.extra_windows.iter().copied().fold(self.window, usize::min)
+    }
 }
 
 impl Default for FrontendConfig {

@@ -1,6 +1,6 @@
 //! What makes a decision late, term by term.
 
-use crate::card::{Card, NetworkKind, Task};
+use crate::card::{Card, FrontendConfig, NetworkKind, Task};
 use crate::decision::Policy;
 use crate::resampler::Resampler;
 
@@ -34,7 +34,7 @@ impl Latency {
         let seen = match &card.network {
             NetworkKind::Audio { samples, .. } => *samples,
             NetworkKind::Window { frames, .. } => window((*frames).max(1)),
-            NetworkKind::Stream { .. } => window(1),
+            NetworkKind::Stream { .. } => card.frontend.as_ref().map_or(0, FrontendConfig::shortest_window),
         };
         let threshold = (card.task == Task::Instruments).then(|| {
             let thresholds = (0..card.classes.len()).map(|class| card.threshold(class));

@@ -159,7 +159,8 @@ impl Listener {
         let log_mel = card.frontend.as_ref().map(|f| LogMel::new(rate, f)).transpose()?;
         let window = match &card.network {
             NetworkKind::Audio { samples, .. } => *samples,
-            _ => card.frontend.as_ref().map_or(0, |f| f.window),
+            NetworkKind::Window { .. } => card.frontend.as_ref().map_or(0, |f| f.window),
+            NetworkKind::Stream { .. } => card.frontend.as_ref().map_or(0, FrontendConfig::shortest_window),
         };
         let input = card.step_input();
         let silence = card.frontend.as_ref().map_or(0.0, |f| f.log_floor.ln());

@@ -176,6 +176,8 @@ fn refuses_before_training_what_can_not_be_trained() {
     assert!(ask(&["--dilations", "0"]).contains("--dilations"));
     assert!(ask(&["--trunk", "ast"]).contains("--net heads"));
     assert!(ask(&["--net", "ast", "--mels", "60"]).contains("patches of 16"));
+    assert!(ask(&["--extra-windows", "512,2000"]).contains("2000 must lie between 16 and --window, which is 1024"));
+    assert!(ask(&["--net", "ipt-flute", "--extra-windows", "512"]).contains("1 do not go with this network"));
     assert!(ask(&["--net", "svm", "--own-heads"]).contains("no use for heads"));
     if !cfg!(feature = "cuda") {
         assert!(ask(&["--device", "cuda"]).contains("built without the device «cuda»"));
@@ -194,7 +196,7 @@ fn a_run_can_be_repeated_from_its_own_config() {
     let manifest = data_set(folder.path());
     let [first, second] = ["first", "second"].map(|name| folder.path().join(name));
     let asked = "--epochs 1 --seed 3 --sample-rate 16000 --mels 20 --fmax 7000 --hop 160 --window 512 --fft-size 512 \
-                 --focal 1.5 --class-balance 0.9 --clip value:0.5 --schedule one-cycle --averaging 0.9 --loss both";
+                 --extra-windows 320,160 --focal 1.5 --class-balance 0.9 --clip value:0.5 --schedule one-cycle --averaging 0.9 --loss both";
     let output = tocco(&small(&manifest, &first, asked));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let config = first.join("config.toml");
@@ -212,6 +214,7 @@ fn a_run_can_be_repeated_from_its_own_config() {
     assert_eq!(first.reference, second.reference);
     assert_eq!((first.sample_rate, first.frontend.as_ref().unwrap().mels), (16_000, 20));
     assert_eq!(first.frontend, second.frontend);
+    assert_eq!(first.frontend.unwrap().extra_windows, [320, 160]);
 }
 
 #[test]

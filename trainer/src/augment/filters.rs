@@ -63,13 +63,23 @@ impl Biquad {
 
     /// Filters in place, from silence.
     pub fn run(&self, samples: &mut [f32]) {
-        let (mut x1, mut x2, mut y1, mut y2) = (0.0_f32, 0.0_f32, 0.0_f32, 0.0_f32);
-        for sample in samples {
-            let x = *sample;
-            let y = self.b[0] * x + self.b[1] * x1 + self.b[2] * x2 - self.a[0] * y1 - self.a[1] * y2;
-            (x2, x1, y2, y1) = (x1, x, y1, y);
-            *sample = y;
+        in_a_row(&[*self], samples);
+    }
+}
+
+/// One filter after the other, in place, from silence. All in one pass: a filter waits for its own last output, and the
+/// others fill that time.
+fn in_a_row<const N: usize>(filters: &[Biquad; N], samples: &mut [f32]) {
+    let mut states = [[0.0_f32; 4]; N];
+    for sample in samples {
+        let mut x = *sample;
+        for (Biquad { a, b }, state) in filters.iter().zip(&mut states) {
+            let [x1, x2, y1, y2] = *state;
+            let y = b[0] * x + b[1] * x1 + b[2] * x2 - a[0] * y1 - a[1] * y2;
+            *state = [x, x1, y, y1];
+            x = y;
         }
+        *sample = x;
     }
 }
 
@@ -84,12 +94,16 @@ pub(super) fn pass(samples: &mut [f32], high: bool, hz: Range, rate: f32, rng: &
 /// A slope of `db` an octave around 1 kHz, as a row of shelves an octave apart.
 pub(super) fn tilt(samples: &mut [f32], db: f32, rate: f32) {
     let (mut hz, mut whole) = (62.5_f32, 0.0);
+    let mut shelves = Vec::new();
     while hz < HIGHEST_EDGE * rate {
         // Each shelf lifts everything above it; what 1 kHz gets of that is taken back at the end.
-        Biquad::shelf(true, hz, db, rate).run(samples);
+        shelves.push(Biquad::shelf(true, hz, db, rate));
         whole += if hz < 1000.0 { db } else { 0.5 * db * f32::from(u8::from(hz == 1000.0)) };
         hz *= 2.0;
     }
+    let (fours, rest) = shelves.as_chunks::<4>();
+    fours.iter().for_each(|four| in_a_row(four, samples));
+    rest.iter().for_each(|shelf| shelf.run(samples));
     let back = super::gain(-whole);
     samples.iter_mut().for_each(|s| *s *= back);
 }
@@ -99,8 +113,11 @@ pub(super) fn tone_colour(samples: &mut [f32], most: f32, rate: f32, rng: &mut S
     let mut db = |scale: f32| rng.random_range(-1.0..=1.0_f32) * most * scale;
     let (low, high, first, second) = (db(1.0), db(1.3), db(1.0), db(0.7));
     let mut hz = |from: f32, to: f32| from * (to / from).powf(rng.random::<f32>());
-    Biquad::shelf(false, hz(80.0, 400.0), low, rate).run(samples);
-    Biquad::shelf(true, hz(1500.0, 5000.0), high, rate).run(samples);
-    Biquad::peak(hz(150.0, 6000.0), 1.5, first, rate).run(samples);
-    Biquad::peak(hz(150.0, 6000.0), 0.7, second, rate).run(samples);
+    let filters = [
+        Biquad::shelf(false, hz(80.0, 400.0), low, rate),
+        Biquad::shelf(true, hz(1500.0, 5000.0), high, rate),
+        Biquad::peak(hz(150.0, 6000.0), 1.5, first, rate),
+        Biquad::peak(hz(150.0, 6000.0), 0.7, second, rate),
+    ];
+    in_a_row(&filters, samples);
 }

@@ -402,10 +402,10 @@ impl Placed<'_> {
         rise.min(fall).min(1.0) * swell(self.slope, i)
     }
 
-    /// Notes in each frame whether this note sounds in the middle of its window.
+    /// Notes in each frame whether this note sounds in the middle of its window; of several, of the shortest.
     fn mark(&self, states: &mut [State], frontend: &FrontendConfig) {
         for (frame, state) in states.iter_mut().enumerate() {
-            let centre = ((frame + 1) * frontend.hop).saturating_sub(frontend.window / 2);
+            let centre = ((frame + 1) * frontend.hop).saturating_sub(frontend.shortest_window() / 2);
             let Some(i) = centre.checked_sub(self.at).filter(|i| *i < self.length) else { continue };
             let level = self.note.level(i) + 20.0 * self.shape(i).max(1e-6).log10();
             if level > SOUNDS_DB {

@@ -124,6 +124,10 @@ struct FrontendArgs {
     /// Samples of the analysis window [default: 1024, for networks that hear windows 2048]
     #[arg(long)]
     window: Option<usize>,
+    /// Further windows, each at most as long and ending with it: short ones hear when, long ones which. Their bands follow
+    /// in the same frame [default: none, for ipt-flute 1024,512]
+    #[arg(long, value_delimiter = ',')]
+    extra_windows: Option<Vec<usize>>,
     /// Samples between two frames [default: 240, for networks that hear windows 512]
     #[arg(long)]
     hop: Option<usize>,
@@ -446,6 +450,7 @@ fn frontend(args: &FrontendArgs, usual: FrontendConfig, rate: u32) -> FrontendCo
         window,
         hop: args.hop.unwrap_or(usual.hop),
         mels: args.mels.unwrap_or(usual.mels),
+        extra_windows: args.extra_windows.clone().unwrap_or(usual.extra_windows),
         fmin: args.fmin.unwrap_or(usual.fmin),
         fmax: args.fmax.unwrap_or(usual.fmax.min(rate as f32 / 2.0)),
         ..usual

@@ -8,6 +8,8 @@ use crate::train::Options;
 
 /// Frames of the shortest window.
 const FEWEST_FRAMES: usize = 8;
+/// As many as a card may name.
+const MOST_EXTRA_WINDOWS: usize = 7;
 
 /// Refuses what can't be meant, before anything is read.
 pub(super) fn check(options: &Options, checkpoint_s: f64) -> Result<()> {
@@ -75,7 +77,26 @@ fn check_frontend(options: &Options) -> Result<()> {
         frontend.fmin,
         frontend.fmax
     );
+    check_extra_windows(options)?;
     LogMel::new(rate, frontend).context("--fft-size, --window, --hop, --mels, --fmin and --fmax do not go together")?;
+    Ok(())
+}
+
+fn check_extra_windows(options: &Options) -> Result<()> {
+    let (extra, window) = (&options.frontend.extra_windows, options.frontend.window);
+    if let Some(other) = extra.iter().find(|extra| !(16..=window).contains(*extra)) {
+        bail!("--extra-windows: {other} must lie between 16 and --window, which is {window}");
+    }
+    let fits = match &options.shape {
+        Shape::Convolutional(shape) => extra.len() + 1 == shape.resolutions,
+        Shape::Ast(_) | Shape::CbamCnn(_) | Shape::MsCrnn(_) => extra.is_empty(),
+        _ => extra.len() <= MOST_EXTRA_WINDOWS,
+    };
+    let count = extra.len();
+    ensure!(
+        fits,
+        "--extra-windows: {count} do not go with this network; those that stream take up to {MOST_EXTRA_WINDOWS}"
+    );
     Ok(())
 }
 

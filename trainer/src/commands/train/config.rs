@@ -263,6 +263,7 @@ fn as_value(arg: &Arg, words: &[&OsStr]) -> Result<toml::Value> {
 /// What the options are where nobody said, by their keys in a file.
 fn usual(options: &Options) -> Vec<(&'static str, toml::Value)> {
     let whole = |n: usize| toml::Value::try_from(n).unwrap_or(toml::Value::Integer(i64::MAX));
+    let list = |numbers: &[usize]| toml::Value::from(numbers.iter().map(|n| whole(*n)).collect::<Vec<_>>());
     // By way of their shortest text: 0.1 must not become 0.10000000149.
     let real = |x: f32| x.to_string().parse::<f64>().unwrap_or(f64::from(x)).into();
     let frontend = &options.frontend;
@@ -287,12 +288,15 @@ fn usual(options: &Options) -> Vec<(&'static str, toml::Value)> {
         ("batch_size", whole(options.batch_size)),
         ("lr", options.lr.into()),
     ];
+    if !frontend.extra_windows.is_empty() {
+        usual.push(("extra_windows", list(&frontend.extra_windows)));
+    }
     if let Some(kind) = kind_of(&options.shape) {
         usual.push(("net", name_of(&kind)));
     }
     if let Shape::StreamTcn(shape) = &options.shape {
         usual.push(("channels", whole(shape.channels)));
-        usual.push(("dilations", shape.dilations.iter().map(|d| whole(*d)).collect::<Vec<_>>().into()));
+        usual.push(("dilations", list(&shape.dilations)));
     }
     usual
 }

@@ -42,7 +42,7 @@ pub(super) fn usual(args: &Args, matches: &ArgMatches, from: &Path) -> Result<Op
 }
 
 /// Each option about the network, and whether it asks for another one than the run's.
-fn other_network(args: &Args, run: &Options, kind: NetKind) -> [(&'static str, bool); 14] {
+fn other_network(args: &Args, run: &Options, kind: NetKind) -> [(&'static str, bool); 15] {
     let (asked, frontend) = (&args.frontend, &run.frontend);
     let tcn = if let Shape::StreamTcn(shape) = &run.shape { Some(shape) } else { None };
     let channels = match &run.shape {
@@ -68,6 +68,7 @@ fn other_network(args: &Args, run: &Options, kind: NetKind) -> [(&'static str, b
         ("sample-rate", asked.sample_rate != Some(run.sample_rate)),
         ("fft-size", asked.fft_size != Some(frontend.fft_size)),
         ("window", asked.window != Some(frontend.window)),
+        ("extra-windows", asked.extra_windows.as_ref() != Some(&frontend.extra_windows)),
         ("hop", asked.hop != Some(frontend.hop)),
         ("mels", asked.mels != Some(frontend.mels)),
         ("fmin", asked.fmin != Some(frontend.fmin)),
