@@ -158,7 +158,7 @@ pub fn resume(folder: &Path, manifest: Option<&Path>, until: Until) -> Result<Ru
     }
     let checkpoint = if began { Checkpoint::read(&folder.join(run::CHECKPOINT))? } else { None };
     let material = Material::read(&request)?;
-    if until == Until::Here && !checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.state.best.is_some()) {
+    if until == Until::Here && checkpoint.as_ref().is_none_or(|checkpoint| checkpoint.state.best.is_none()) {
         bail!(
             "{0}: the training has no weights to end with, since it has not validated yet: go on with «tocco train --resume {0}»",
             folder.display()

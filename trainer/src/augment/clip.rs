@@ -33,6 +33,8 @@ pub struct Clip {
     /// First sample of the first note.
     pub(super) onset: usize,
     peak: f32,
+    /// RMS of the loudest `LEVEL_HOP` samples.
+    loudest: f32,
 }
 
 impl Clip {
@@ -56,7 +58,7 @@ impl Clip {
         let levels: Vec<f32> = rms.iter().map(|r| 20.0 * (r / loudest + 1e-9).log10()).collect();
         let onset = levels.iter().position(|&l| l > SOUNDS_DB).unwrap_or(0) * LEVEL_HOP;
         let (kind, known) = (kind.to_owned(), known | classes);
-        Some(Self { samples, classes, known, kind, is_phrase: false, weight: 1.0, levels, onset, peak })
+        Some(Self { samples, classes, known, kind, is_phrase: false, weight: 1.0, levels, onset, peak, loudest })
     }
 
     /// Level at a sample relative to the loudest, in dB.
@@ -64,6 +66,11 @@ impl Clip {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positions within a clip")]
         let hop = (sample.max(0.0) as usize) / LEVEL_HOP;
         self.levels.get(hop).copied().unwrap_or(-200.0)
+    }
+
+    /// RMS of its loudest moment, to which levels are relative.
+    pub(super) fn loudest(&self) -> f32 {
+        self.loudest
     }
 
     /// Amplitude of its loudest sample.

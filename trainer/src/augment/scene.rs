@@ -17,8 +17,10 @@ use super::note::{Note, Variation};
 use super::voices::{Choice, Registers, Voices, middle_hz};
 use super::{gain, mask};
 
-/// Frames after a change for which no answer is asked: the analysis window straddles it.
-const GRACE_FRAMES: usize = 3;
+/// Seconds after a change for which no answer is asked: the analysis window straddles it.
+const GRACE_S: f32 = 0.03;
+/// A note that is so far under all that sound together, in dB, is covered by them: whether it sounds is not asked.
+const COVERED_DB: f32 = -20.0;
 
 /// What is asked of the network in one frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +118,17 @@ pub struct SceneMaker<'a> {
     /// Where voices are chosen by their range.
     registers: Option<Registers>,
     states: Vec<State>,
+    /// What sounds where, in no order.
+    heard: Vec<Heard>,
+}
+
+/// A note in one frame.
+#[derive(Debug, Clone, Copy)]
+struct Heard {
+    frame: usize,
+    classes: u128,
+    /// Mean square of its samples.
+    power: f32,
 }
 
 /// Which of several voices plays.
@@ -135,9 +148,11 @@ struct State {
     known: u128,
     /// Whether a note is dying away.
     faint: bool,
+    /// The classes that sound, but under others so much louder that nobody hears them.
+    covered: u128,
 }
 
-const SILENT: State = State { classes: 0, known: u128::MAX, faint: false };
+const SILENT: State = State { classes: 0, known: u128::MAX, faint: false, covered: 0 };
 
 /// A note as it lies in a scene.
 struct Placed<'n> {
@@ -171,6 +186,7 @@ impl<'a> SceneMaker<'a> {
             registers: (config.voices.choice == Choice::Range && config.voices.polyphony.most > 1)
                 .then(|| Registers::new(&clips.iter().map(|c| middle_hz(&c.samples, config.rate)).collect::<Vec<_>>())),
             states: Vec::new(),
+            heard: Vec::new(),
         })
     }
 
@@ -208,6 +224,7 @@ impl<'a> SceneMaker<'a> {
     fn perform(&mut self, rng: &mut StdRng) -> Vec<f32> {
         let mut sound = vec![0.0_f32; self.config.frames * self.config.frontend.hop];
         self.states = vec![SILENT; self.config.frames];
+        self.heard.clear();
         // Now and then a scene is only noise, so that handling and rooms come out as nothing.
         if rng.random_bool(0.96) {
             let voices = self.config.voices.count(rng);
@@ -215,8 +232,25 @@ impl<'a> SceneMaker<'a> {
                 let gain_db = if voices > 1 { self.config.voices.gain_db.draw(rng) } else { 0.0 };
                 self.play(&mut sound, Part { voice, voices, gain_db }, rng);
             }
+            self.cover();
         }
         sound
+    }
+
+    /// Notes in each frame which classes are covered by the others. Noises cover nothing: a note in noise is asked for.
+    fn cover(&mut self) {
+        let none = self.config.none.map_or(0, |none| 1_u128 << none);
+        let mut totals = vec![0.0_f32; self.states.len()];
+        let notes = || self.heard.iter().filter(|heard| heard.classes & !none != 0);
+        notes().for_each(|heard| totals[heard.frame] += heard.power);
+        let limit = 10.0_f32.powf(COVERED_DB / 10.0);
+        let mut audible = vec![none; self.states.len()];
+        notes()
+            .filter(|heard| heard.power >= limit * totals[heard.frame])
+            .for_each(|heard| audible[heard.frame] |= heard.classes);
+        for (state, audible) in self.states.iter_mut().zip(audible) {
+            state.covered = state.classes & !audible;
+        }
     }
 
     fn play(&mut self, sound: &mut [f32], part: Part, rng: &mut StdRng) {
@@ -239,7 +273,7 @@ impl<'a> SceneMaker<'a> {
             if happens(augmentation.section.chance, rng) {
                 (0..rng.random_range(1..4)).for_each(|_| placed.another_player(rng).add_to(sound));
             }
-            placed.mark(&mut self.states, &self.config.frontend);
+            placed.mark(&mut self.states, &mut self.heard, &self.config.frontend);
             let end = at + placed.length;
             at = if rng.random_bool(f64::from(self.config.overlap)) {
                 end - placed.length / 2
@@ -358,12 +392,19 @@ impl<'a> SceneMaker<'a> {
                 (classes, _) => FrameTarget::Sounds(classes),
             })
             .collect();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few frames")]
+        let grace = (GRACE_S * self.config.rate as f32 / self.config.frontend.hop as f32).round().max(1.0) as usize;
         let mut targets = raw.clone();
         for i in 1..raw.len() {
             if raw[i] != raw[i - 1] {
-                for target in targets.iter_mut().skip(i).take(GRACE_FRAMES) {
+                for target in targets.iter_mut().skip(i).take(grace) {
                     *target = FrameTarget::Unclear;
                 }
+            }
+        }
+        for (target, state) in targets.iter_mut().zip(&self.states) {
+            if let FrameTarget::Sounds(classes) = target {
+                *classes &= !state.covered;
             }
         }
         targets
@@ -371,7 +412,7 @@ impl<'a> SceneMaker<'a> {
 
     fn known(&self) -> Vec<u128> {
         // Whatever else sounds, what sounds is there.
-        self.states.iter().map(|state| state.known | state.classes).collect()
+        self.states.iter().map(|state| (state.known | state.classes) & !state.covered).collect()
     }
 }
 
@@ -403,16 +444,19 @@ impl Placed<'_> {
     }
 
     /// Notes in each frame whether this note sounds in the middle of its window; of several, of the shortest.
-    fn mark(&self, states: &mut [State], frontend: &FrontendConfig) {
+    fn mark(&self, states: &mut [State], heard: &mut Vec<Heard>, frontend: &FrontendConfig) {
+        let clip = self.note.clip;
         for (frame, state) in states.iter_mut().enumerate() {
             let centre = ((frame + 1) * frontend.hop).saturating_sub(frontend.shortest_window() / 2);
             let Some(i) = centre.checked_sub(self.at).filter(|i| *i < self.length) else { continue };
             let level = self.note.level(i) + 20.0 * self.shape(i).max(1e-6).log10();
             if level > SOUNDS_DB {
                 state.classes |= self.note.classes;
-                state.known &= self.note.clip.known;
+                state.known &= clip.known;
+                let amplitude = self.gain * clip.loudest() * gain(level);
+                heard.push(Heard { frame, classes: self.note.classes, power: amplitude * amplitude });
             } else if level > OVER_DB {
-                state.known &= self.note.clip.known;
+                state.known &= clip.known;
                 state.faint = true;
             }
         }
