@@ -152,6 +152,7 @@ fn what_contradicts_the_earlier_run_is_refused_by_name() {
         ("--channels 9", "--channels asks for another network"),
         ("--dilations 1,2,4", "--dilations asks"),
         ("--mels 41", "--mels asks"),
+        ("--extra-windows 512", "--extra-windows asks"),
         ("--sample-rate 16000", "--sample-rate asks"),
         ("--own-heads", "--own-heads asks"),
         ("--freeze-trunk-epochs 51", "--freeze-trunk-epochs is 51"),
