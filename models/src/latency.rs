@@ -14,8 +14,8 @@ use crate::resampler::Resampler;
 pub struct Latency {
     /// Delay of the resampler's filter and the longest wait for its chunk; 0 where the rates are equal.
     pub resampler: f64,
-    /// From the middle of what the network sees at once to its end: half of the analysis window, or of the whole
-    /// window for networks that compute one at each decision.
+    /// From the middle of what the network sees at once to its end: half of the analysis window (the shortest, where
+    /// there are several), or of the whole window for networks that compute one at each decision.
     pub window: f64,
     /// The longest wait for the next decision.
     pub hop: f64,

@@ -171,7 +171,7 @@ fn ctrl_c_writes_a_checkpoint_and_says_how_to_go_on() {
 #[test]
 fn a_stopped_training_ends_with_its_best_weights_where_that_is_asked_for() {
     let folder = tempfile::tempdir().unwrap();
-    let (run, child) = started(folder.path(), "--epochs 2000", "best.bpk");
+    let (run, child) = started(folder.path(), "--epochs 600", "best.bpk");
     let said = interrupt(child);
     assert!(said.contains("--finish"), "{said}");
     let best = std::fs::read(run.join("best.bpk")).unwrap();
