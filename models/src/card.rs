@@ -156,6 +156,8 @@ pub struct Reference {
     pub output: Vec<f32>,
 }
 
+/// The most [`FrontendConfig::extra_windows`]: each costs a spectrum at every hop.
+pub const MOST_EXTRA_WINDOWS: usize = 7;
 /// The most steps of a [`Reference`]: it is run at every load.
 pub const MOST_REFERENCE_STEPS: usize = 64;
 /// So far apart no counts of recordings are.
@@ -326,7 +328,7 @@ impl Card {
         if f.mels == 0 || f.mels > 1024 {
             return bad(format!("{} mel bands", f.mels));
         }
-        if f.extra_windows.len() > 7 || f.extra_windows.iter().any(|w| !(16..=f.window).contains(w)) {
+        if f.extra_windows.len() > MOST_EXTRA_WINDOWS || f.extra_windows.iter().any(|w| !(16..=f.window).contains(w)) {
             return bad(format!("further windows of {:?} samples beside one of {}", f.extra_windows, f.window));
         }
         let nyquist = self.sample_rate as f32 / 2.0;

@@ -99,9 +99,8 @@ fn a_change_between_two_sounds_is_decided_within_the_sum_and_not_much_before() {
 
 fn decided_within_the_sum(extra_windows: &[usize]) {
     let mut card = Model::from_bytes(&bytes()).unwrap().card().clone();
-    let frontend = card.frontend.as_mut().unwrap();
-    frontend.extra_windows = extra_windows.to_vec();
-    let frontend = frontend.clone();
+    let frontend = FrontendConfig { extra_windows: extra_windows.to_vec(), ..card.frontend.unwrap() };
+    card.frontend = Some(frontend.clone());
     for rate in [24_000.0, 44_100.0, 48_000.0, 96_000.0] {
         for policy in [Policy::default(), Policy { min_duration_ms: 50.0, ..Policy::default() }] {
             // Bands have areas of different width: what the two tones weigh settles where the balance lies.

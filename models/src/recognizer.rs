@@ -148,7 +148,7 @@ struct Listener {
     runner: Box<dyn Runner>,
     probabilities: Vec<f32>,
     decider: Decider,
-    /// From the middle of the newest window to the newest input sample, in input samples.
+    /// From the middle of the newest window, of several the shortest, to the newest input sample, in input samples.
     behind: u64,
 }
 
@@ -159,8 +159,7 @@ impl Listener {
         let log_mel = card.frontend.as_ref().map(|f| LogMel::new(rate, f)).transpose()?;
         let window = match &card.network {
             NetworkKind::Audio { samples, .. } => *samples,
-            NetworkKind::Window { .. } => card.frontend.as_ref().map_or(0, |f| f.window),
-            NetworkKind::Stream { .. } => card.frontend.as_ref().map_or(0, FrontendConfig::shortest_window),
+            _ => card.frontend.as_ref().map_or(0, FrontendConfig::shortest_window),
         };
         let input = card.step_input();
         let silence = card.frontend.as_ref().map_or(0.0, |f| f.log_floor.ln());

@@ -33,6 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use tocco_models::{FrontendConfig, NONE, Task, write_beside};
 
@@ -188,10 +189,18 @@ pub fn resume(folder: &Path, manifest: Option<&Path>, until: Until) -> Result<Ru
     }
     let step = checkpoint.state.step;
     match until {
-        Until::Planned => remark(format_args!("going on after {step} steps")),
-        Until::Here => remark(format_args!("ending after {step} steps, with the weights that have validated best")),
+        Until::Planned => {
+            remark(format_args!("going on after {step} steps"));
+            // Those of an earlier end say nothing of the weights to come.
+            run.remove_figures()?;
+            finish(run, &corpus, &request, material.teacher.as_ref(), Begins::At(checkpoint))
+        }
+        Until::Here => {
+            remark(format_args!("ending after {step} steps, with the weights that have validated best"));
+            let devices = request.device.open_all(request.devices)?;
+            measure(run, &corpus, &devices[0], Some(checkpoint.state.seconds))
+        }
     }
-    finish(run, &corpus, &request, material.teacher.as_ref(), Begins::At(checkpoint), until)
 }
 
 /// What is trained on.
@@ -227,7 +236,7 @@ impl Material {
         }
         let (run, corpus, earlier) = begun?;
         let begins = Begins::New(earlier);
-        finish(run, &corpus, request, teacher.as_ref(), begins, Until::Planned)
+        finish(run, &corpus, request, teacher.as_ref(), begins)
     }
 
     /// Reads the recordings and measures them; then the run takes the place of an older one.
@@ -277,14 +286,7 @@ enum Begins {
 }
 
 /// The steps that are left, and the figures.
-fn finish(
-    run: Run,
-    corpus: &Corpus,
-    request: &Request,
-    teacher: Option<&Teacher>,
-    begins: Begins,
-    until: Until,
-) -> Result<Run> {
+fn finish(run: Run, corpus: &Corpus, request: &Request, teacher: Option<&Teacher>, begins: Begins) -> Result<Run> {
     let devices = request.device.open_all(request.devices)?;
     let device = &devices[0];
     let scene = scene_config(&run.settings.options, &run.settings.classes)?;
@@ -298,13 +300,14 @@ fn finish(
             Begins::At(checkpoint) => (new(), Some(checkpoint)),
         };
         let mut trainer = Trainer::new(&run, corpus, &scene, &devices, net, teacher, checkpoint)?;
-        if until == Until::Planned {
-            // Those of an earlier end say nothing of the weights to come.
-            run.remove_figures()?;
-            trainer.all_steps(Duration::try_from_secs_f64(request.checkpoint_s)?, request.workers)?;
-        }
+        trainer.all_steps(Duration::try_from_secs_f64(request.checkpoint_s)?, request.workers)?;
         seconds = Some(trainer.seconds());
     }
+    measure(run, corpus, device, seconds)
+}
+
+/// The figures of the best weights. `seconds`: of training, where it went in steps.
+fn measure(run: Run, corpus: &Corpus, device: &Device, seconds: Option<f64>) -> Result<Run> {
     let mut figures = validate::final_figures(&run, corpus, device)?;
     if let Some(seconds) = seconds {
         figures.metrics.insert("training/seconds".into(), seconds);

@@ -156,7 +156,8 @@ impl Run {
     pub fn figures(&self) -> Result<Figures> {
         read_json(&self.folder.join(FIGURES)).with_context(|| {
             format!(
-                "the training has not ended: go on with «tocco train --resume {}», or add --finish",
+                "the training has not ended: go on with «tocco train --resume {}», or add --finish to end it here with \
+                 its best weights so far",
                 self.folder.display()
             )
         })
@@ -223,7 +224,7 @@ impl Run {
 /// Where a file can't be removed.
 pub(crate) fn clear(folder: &Path) -> Result<()> {
     let removed = OLDER_FILES.iter().try_for_each(|name| remove(&folder.join(name)));
-    removed.context("the older training in the folder of --out stays: choose another folder")?;
+    removed.context("choose another folder for --out")?;
     watch::clear(folder)
 }
 
@@ -231,7 +232,7 @@ pub(crate) fn clear(folder: &Path) -> Result<()> {
 fn remove(path: &Path) -> Result<()> {
     match std::fs::remove_file(path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            Err(e).with_context(|| format!("{}: the file can't be removed", path.display()))
+            Err(e).with_context(|| format!("{}: the file of an older training can't be removed", path.display()))
         }
         _ => Ok(()),
     }

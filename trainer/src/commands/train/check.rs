@@ -1,15 +1,13 @@
 //! Whether the options of a training make sense.
 
 use anyhow::{Context, Result, bail, ensure};
-use tocco_models::LogMel;
+use tocco_models::{LogMel, MOST_EXTRA_WINDOWS};
 
 use crate::net::{Hearing, OnSummary, Shape, SummaryShape};
 use crate::train::Options;
 
 /// Frames of the shortest window.
 const FEWEST_FRAMES: usize = 8;
-/// As many as a card may name.
-const MOST_EXTRA_WINDOWS: usize = 7;
 
 /// Refuses what can't be meant, before anything is read.
 pub(super) fn check(options: &Options, checkpoint_s: f64) -> Result<()> {
@@ -87,15 +85,16 @@ fn check_extra_windows(options: &Options) -> Result<()> {
     if let Some(other) = extra.iter().find(|extra| !(16..=window).contains(*extra)) {
         bail!("--extra-windows: {other} must lie between 16 and --window, which is {window}");
     }
-    let fits = match &options.shape {
-        Shape::Convolutional(shape) => extra.len() + 1 == shape.resolutions,
-        Shape::Ast(_) | Shape::CbamCnn(_) | Shape::MsCrnn(_) => extra.is_empty(),
-        _ => extra.len() <= MOST_EXTRA_WINDOWS,
+    let takes = match &options.shape {
+        Shape::Convolutional(shape) => shape.resolutions - 1..=shape.resolutions - 1,
+        Shape::Ast(_) | Shape::CbamCnn(_) | Shape::MsCrnn(_) => 0..=0,
+        _ => 0..=MOST_EXTRA_WINDOWS,
     };
-    let count = extra.len();
+    let (count, least, most) = (extra.len(), takes.start(), takes.end());
     ensure!(
-        fits,
-        "--extra-windows: {count} do not go with this network; those that stream take up to {MOST_EXTRA_WINDOWS}"
+        takes.contains(&count),
+        "--extra-windows: {count} do not go with this network: it takes {least}{}",
+        if least < most { format!(" to {most}") } else { String::new() }
     );
     Ok(())
 }
