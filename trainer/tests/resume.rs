@@ -87,6 +87,11 @@ fn so_does_one_with_batch_normalisation_and_dropout() {
 }
 
 #[test]
+fn so_does_one_whose_matrices_go_by_another_optimizer() {
+    killed_training_ends_as_another(&format!("{STREAMING} --optimizer muon"), 2);
+}
+
+#[test]
 fn so_does_one_that_begins_with_the_weights_of_another_run() {
     let folder = tempfile::tempdir().unwrap();
     let manifest = common::data_set(folder.path(), &[common::HIGH, common::LOW], &common::FIVE_PITCHES);

@@ -178,6 +178,7 @@ fn refuses_before_training_what_can_not_be_trained() {
     assert!(ask(&["--net", "ast", "--mels", "60"]).contains("patches of 16"));
     assert!(ask(&["--extra-windows", "512,2000"]).contains("2000 must lie between 16 and --window, which is 1024"));
     assert!(ask(&["--net", "ipt-flute", "--extra-windows", "512"]).contains("1 do not go with this network"));
+    assert!(ask(&["--net", "mlp", "--optimizer", "muon"]).contains("this network has none"));
     assert!(ask(&["--net", "svm", "--own-heads"]).contains("no use for heads"));
     if !cfg!(feature = "cuda") {
         assert!(ask(&["--device", "cuda"]).contains("built without the device «cuda»"));

@@ -27,8 +27,8 @@ use crate::manifest::Manifest;
 use crate::net::{GruShape, OnSummary, Shape, SummaryShape, TcnShape};
 use crate::toml_file::TomlFile;
 use crate::train::{
-    Clip, DeviceKind, LossKind, NONE_SHARE, NetKind, Options, Request, Schedule, Training, Until, WORKERS, preset,
-    resume, train,
+    Clip, DeviceKind, LossKind, NONE_SHARE, NetKind, OptimizerKind, Options, Request, Schedule, Training, Until,
+    WORKERS, preset, resume, train,
 };
 
 /// Options of `tocco train`.
@@ -209,6 +209,9 @@ struct LearningArgs {
     /// Highest learning rate [default: 0.003, for networks that hear windows 0.001]
     #[arg(long, help_heading = "Schedule")]
     lr: Option<f64>,
+    /// What follows the gradients: muon turns those of weight matrices into steps that are equally long in all directions
+    #[arg(long, help_heading = "Schedule", value_enum, default_value = "adamw")]
+    optimizer: OptimizerKind,
     /// The course of the learning rate
     #[arg(long, help_heading = "Schedule", value_enum, default_value = "cosine")]
     schedule: Schedule,
@@ -401,6 +404,7 @@ fn options(args: &Args, matches: &ArgMatches, tables: Option<&TomlFile>) -> Resu
             loss: learning.loss,
             focal: learning.focal,
             class_balance: learning.class_balance,
+            optimizer: learning.optimizer,
             schedule: learning.schedule,
             warm_up: learning.warm_up,
             plateau: learning.plateau,

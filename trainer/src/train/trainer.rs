@@ -3,9 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use burn::grad_clipping::GradientClippingConfig;
 use burn::module::Module;
-use burn::optim::{AdamWConfig, ModuleOptimizer};
+use burn::optim::ModuleOptimizer;
 use burn::tensor::{Device, Tensor};
 
 use super::batches::{self, Batch};
@@ -16,8 +15,7 @@ use super::run::Run;
 use super::schedule::Schedule;
 use super::share::Lesson;
 use super::teacher::Teacher;
-use super::training::Clip;
-use super::{loss, validate};
+use super::{loss, optimizer, validate};
 use crate::augment::SceneConfig;
 use crate::interrupt::Interrupts;
 use crate::net::Net;
@@ -56,15 +54,7 @@ impl<'a> Trainer<'a> {
         checkpoint: Option<Checkpoint>,
     ) -> Result<Self> {
         let options = &run.settings.options;
-        let optimizer = AdamWConfig::new()
-            .with_weight_decay(options.weight_decay)
-            .with_epsilon(1e-8)
-            .with_grad_clipping(match options.training.clip {
-                Clip::Norm(most) => Some(GradientClippingConfig::Norm(most)),
-                Clip::Value(most) => Some(GradientClippingConfig::Value(most)),
-                Clip::None => None,
-            })
-            .init();
+        let optimizer = optimizer::optimizer(options, &net);
         let weighting = weighting(run, corpus);
         let Some(checkpoint) = checkpoint else {
             let averaged = net.weights();

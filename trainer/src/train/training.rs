@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use tocco_models::Task;
 
 use super::loss::LossKind;
+use super::optimizer::OptimizerKind;
 use super::schedule::Schedule;
 
 /// What is minimised, how far a step goes and when it is enough.
@@ -16,6 +17,8 @@ pub struct Training {
     pub focal: f32,
     /// Rare classes weigh more, by their effective numbers (Cui et al. 2019): near 1 by their inverse number, 0 not.
     pub class_balance: f64,
+    /// What follows the gradients.
+    pub optimizer: OptimizerKind,
     /// The course of the learning rate.
     pub schedule: Schedule,
     /// Share of the steps in which the learning rate rises.
@@ -84,6 +87,7 @@ impl Default for Training {
             loss: None,
             focal: 0.0,
             class_balance: 0.0,
+            optimizer: OptimizerKind::default(),
             schedule: Schedule::Cosine,
             warm_up: 0.04,
             plateau: 4,

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail, ensure};
 use tocco_models::{LogMel, MOST_EXTRA_WINDOWS};
 
 use crate::net::{Hearing, OnSummary, Shape, SummaryShape};
-use crate::train::Options;
+use crate::train::{OptimizerKind, Options};
 
 /// Frames of the shortest window.
 const FEWEST_FRAMES: usize = 8;
@@ -114,6 +114,10 @@ fn check_shape(options: &Options) -> Result<()> {
     ensure!(
         options.segments.is_none() || options.augmentation.glide.chance + options.augmentation.slur.chance == 0.0,
         "glide.chance and slur.chance make notes for scenes, and windows are cut from single recordings; set them to 0"
+    );
+    ensure!(
+        options.training.optimizer == OptimizerKind::Adamw || !matches!(options.shape, Shape::Summary(_)),
+        "--optimizer muon is for weight matrices between layers: this network has none"
     );
     match &options.shape {
         Shape::StreamTcn(shape) => {
