@@ -89,6 +89,11 @@ impl Row {
         }
     }
 
+    /// What must stay in one split: the row's group, or those of the notes that were mixed.
+    pub fn groups(&self) -> impl Iterator<Item = &str> {
+        self.group.split(AND)
+    }
+
     /// Every label that the row speaks of: those that sound and those that were checked.
     pub fn spoken_of(&self) -> impl Iterator<Item = &str> {
         self.labels.iter().chain(&self.known).map(String::as_str)
@@ -205,12 +210,12 @@ impl Manifest {
             }
         }
         let mut sides: BTreeMap<&str, Split> = BTreeMap::new();
-        for row in &self.rows {
-            let side = *sides.entry(&row.group).or_insert(row.split);
+        for (row, group) in self.rows.iter().flat_map(|row| row.groups().map(move |group| (row, group))) {
+            let side = *sides.entry(group).or_insert(row.split);
             if side != row.split {
                 bail!(
-                    "{at}: the group «{}» stands in «{}» and in «{}»: figures would flatter; keep each group in one split",
-                    row.group,
+                    "{at}: the group «{group}» stands in «{}» and in «{}»: figures would flatter; keep each group in one \
+                     split",
                     side.name(),
                     row.split.name()
                 );
@@ -384,6 +389,18 @@ mod tests {
         };
         assert_eq!(sources(["A,CC BY 4.0", "A + B,CC BY 4.0 + CC0-1.0"]), ["A", "B"]);
         assert_eq!(sources(["B,CC0-1.0", "A + B,CC BY 4.0 + CC0-1.0"]), ["A + B", "B"], "A is named nowhere else");
+    }
+
+    #[test]
+    fn a_note_and_a_mixture_of_it_stand_on_one_side() {
+        let check = |mixture: &str| {
+            let header = "path,labels,group,split,duration_s,sample_rate\n";
+            let notes = "a.wav,x,g,train,1,44100\na.wav,y,k,train,1,44100\nb.wav,x,h,val,1,44100\n";
+            read(&format!("{header}{notes}b.wav,x;y,{mixture},val,1,44100\n")).unwrap().check_for_training()
+        };
+        check("h + i").unwrap();
+        let reason = check("h + g").unwrap_err().to_string();
+        assert!(reason.contains("the group «g» stands in «train» and in «val»"), "{reason}");
     }
 
     #[test]

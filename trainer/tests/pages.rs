@@ -130,6 +130,10 @@ fn a_report_shows_the_mistake_and_plays_it() {
     assert!(!text.contains(root.path().to_str().unwrap()), "where the recordings lie is nobody's business");
     assert_eq!(browser.value("document.querySelectorAll('.mistakes figure').length"), json!(1));
     assert_eq!(browser.value("document.querySelector('.mistakes b.bad').textContent"), json!("low"));
+    assert_eq!(browser.value("document.querySelectorAll('.reliability svg').length"), json!(1));
+    let row = "[...document.querySelectorAll('.classes tr')].map(r => r.innerText).find(r => r.startsWith('low'))";
+    let row = browser.value(row).as_str().unwrap_or_default().to_owned();
+    assert!(row.contains("1.000") && row.contains("0.500"), "one of one is found, one of two is right: {row}");
     browser.wait_for("document.querySelector('.mistakes audio').readyState >= 1");
     let length = browser.number("document.querySelector('.mistakes audio').duration");
     assert!((length - 3.0).abs() < 0.01, "{length}");

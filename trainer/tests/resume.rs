@@ -222,7 +222,7 @@ fn a_full_disk_leaves_the_checkpoint_before_and_says_so() {
     let output = Command::new("bash").args(["-c", &script, env!("CARGO_BIN_EXE_tocco")]).arg(&run).output().unwrap();
     let said = words(&output);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("can't be written") && said.contains("the one before is still there"), "{said}");
+    assert!(said.contains("can't be written") && said.contains("the last checkpoint is still there"), "{said}");
     assert!(std::fs::read(run.join("checkpoint")).unwrap() == before);
     assert!(!std::fs::read_dir(&run).unwrap().any(|e| e.unwrap().path().extension() == Some("tmp".as_ref())));
 }

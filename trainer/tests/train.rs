@@ -328,6 +328,8 @@ fn recordings_of_several_classes_teach_instruments_and_not_techniques() {
         write_wav(&folder.path().join(format!("both{number}.wav")), &both);
         text += &format!("both{number}.wav,bright;dull,both-{number},train,0.5,{RATE}\n");
     }
+    std::fs::write(folder.path().join("damaged.wav"), b"RIFF").unwrap();
+    text += &format!("damaged.wav,dull,damaged,train,0.5,{RATE}\n");
     std::fs::write(&manifest, text).unwrap();
     for (task, heard, skipped) in [("instruments", "21 recordings", 0), ("technique", "18 recordings", 3)] {
         let run = folder.path().join(task);
@@ -335,6 +337,7 @@ fn recordings_of_several_classes_teach_instruments_and_not_techniques() {
         let words = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success() && words.contains(heard), "{words}");
         assert_eq!(words.matches("it has 2 labels").count(), skipped, "{words}");
+        assert!(words.contains("damaged.wav") && words.contains(&format!("{} of ", skipped + 1)), "{words}");
     }
 }
 

@@ -53,10 +53,17 @@ pub fn run(args: Args) -> Result<()> {
     if let Some(path) = &args.config {
         config = Config::read(path, &config)?;
     }
-    let of_training = [&config.mixup.chance, &config.time_mask.chance, &config.glide.chance, &config.slur.chance];
-    if of_training.iter().any(|chance| **chance > 0.0) {
+    let of_training = [
+        &config.mixup.chance,
+        &config.section.chance,
+        &config.time_mask.chance,
+        &config.band_mask.chance,
+        &config.glide.chance,
+        &config.slur.chance,
+    ];
+    if args.config.is_some() && of_training.iter().any(|chance| **chance > 0.0) {
         super::remark(
-            "mixup, masks, glides and slurs belong to training: they are left out of the files (see «tocco mix»)",
+            "mixup, sections, masks, glides and slurs belong to training: they are left out of the files (see «tocco mix»)",
         );
     }
     let manifest = Manifest::read(&args.manifest)?;

@@ -270,12 +270,14 @@ fn fit(
 
 /// Refuses a validation split that shares recordings or groups with what is judged.
 fn apart(judged: &[Row], validation: &[Row]) -> Result<()> {
-    let groups: BTreeSet<&str> = judged.iter().map(|r| r.group.as_str()).collect();
+    let groups: BTreeSet<&str> = judged.iter().flat_map(Row::groups).collect();
     let paths: BTreeSet<&Path> = judged.iter().map(|r| r.path.as_path()).collect();
     for row in validation {
-        let (at, group) = (row.path.display(), row.group.as_str());
+        let at = row.path.display();
         ensure!(!paths.contains(row.path.as_path()), "{at} stands in «val» and in the split that is judged");
-        ensure!(!groups.contains(group), "the group «{group}» stands in «val» and in the split that is judged");
+        if let Some(group) = row.groups().find(|group| groups.contains(group)) {
+            bail!("the group «{group}» stands in «val» and in the split that is judged");
+        }
     }
     Ok(())
 }

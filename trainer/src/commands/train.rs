@@ -19,7 +19,7 @@ use tocco_models::{FrontendConfig, Task};
 
 use super::encoder::{Common, EncoderArgs};
 use super::remark;
-use crate::augment::{Choice, Polyphony, Voices};
+use crate::augment::{Choice, Polyphony, Range, Voices};
 use crate::engine::Provider;
 use crate::export::{OrtCheck, export};
 use crate::listen::{Engine, shipped};
@@ -167,6 +167,9 @@ struct SceneArgs {
     /// How many notes sound together in a scene, each number equally often [default: 1, with --overlap now and then 2]
     #[arg(long, value_name = "FROM..TO")]
     polyphony: Option<Polyphony>,
+    /// Level of each of several notes, in dB [default: -12..0]
+    #[arg(long, value_name = "FROM..TO", allow_hyphen_values = true)]
+    gain_db: Option<Range>,
     /// Which notes sound together: any, or each from another range of frequencies [default: random]
     #[arg(long, value_enum)]
     choice: Option<Choice>,
@@ -185,7 +188,7 @@ struct LearningArgs {
     /// Weigh classes by their effective number of recordings: 0 all alike, near 1 by the inverse of their number
     #[arg(long, default_value_t = 0.0)]
     class_balance: f64,
-    /// Share of the target that is spread over all classes
+    /// Share of the target that is spread over all classes, where the loss asks which one it is
     #[arg(long, default_value_t = 0.05)]
     label_smoothing: f32,
     /// A trained model that hears the training sound too: the network learns to answer as it does
@@ -395,8 +398,8 @@ fn options(args: &Args, matches: &ArgMatches, tables: Option<&TomlFile>) -> Resu
         frontend,
         voices: Voices {
             polyphony: scenes.polyphony.unwrap_or(usual.voices.polyphony),
+            gain_db: scenes.gain_db.unwrap_or(usual.voices.gain_db),
             choice: scenes.choice.unwrap_or(usual.voices.choice),
-            ..usual.voices
         },
         segments,
         augmentation: args.augment.config(usual.augmentation, tables)?,

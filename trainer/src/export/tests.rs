@@ -114,7 +114,7 @@ fn every_engine_steps_to_the_trainers_own_answers() {
 
 #[test]
 fn every_engine_answers_to_windows_as_the_trainer_does() {
-    for shape in [ConvShape::ipt_v1(), ConvShape::ipt_flute()] {
+    for shape in [ConvShape::ipt_v1(), ConvShape::ipt_v2(), ConvShape::ipt_v3(), ConvShape::ipt_flute()] {
         assert_eq!(compared(&settings(1, Shape::Convolutional(shape), Task::Technique), 13), 16);
     }
 }

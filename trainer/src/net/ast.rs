@@ -108,3 +108,21 @@ impl Ast {
         &self.shape
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng as _;
+
+    use super::*;
+
+    #[test]
+    fn patches_are_left_out_in_training_alone() {
+        let shape = AstShape { frames: 6, patch: [5, 3], dim: 4, layers: 1, heads: 2, kept: 0.5 };
+        let tokens_heard = |device: &Device| {
+            let net = Ast::new(&shape, 20, &mut StdRng::seed_from_u64(1), device);
+            net.patchout(Tensor::zeros([2, 8, 4], device)).dims()
+        };
+        assert_eq!(tokens_heard(&Device::flex().autodiff()), [2, 4, 4]);
+        assert_eq!(tokens_heard(&Device::flex()), [2, 8, 4]);
+    }
+}

@@ -35,7 +35,7 @@ pub(super) struct Plan<'a> {
 }
 
 /// One batch as plain numbers; shapes as in [`Tensors`].
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Batch {
     /// Sequences, or windows.
     size: usize,
@@ -202,20 +202,7 @@ fn assemble(settings: &Settings, scenes: &[Scene], taught: &[Vec<Option<Vec<f32>
         Hearing::Stream => (scenes.len(), length, length),
         Hearing::Window { frames } => (scenes.len() * options.windows_per_scene, frames, 1),
     };
-    let mut batch = Batch {
-        size,
-        time,
-        inputs,
-        answers,
-        classes: settings.classes.len(),
-        frames: Vec::new(),
-        targets: Vec::new(),
-        distribution: Vec::new(),
-        one_of: Vec::new(),
-        known: Vec::new(),
-        taught: Vec::new(),
-        heard: Vec::new(),
-    };
+    let mut batch = Batch { size, time, inputs, answers, classes: settings.classes.len(), ..Batch::default() };
     let none = settings.classes.iter().position(|c| c == NONE);
     for (index, (scene, &seed)) in scenes.iter().zip(seeds).enumerate() {
         let push = |batch: &mut Batch, answer: &Answer, frame: usize| {
@@ -362,4 +349,27 @@ pub(super) fn statistics(
         .zip(&squares)
         .map(|(s, q)| ((s / count) as f32, ((q / count - (s / count).powi(2)).max(1e-4)).sqrt() as f32))
         .unzip())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_of_the_target_is_spread_and_what_was_mixed_shares_the_rest() {
+        let none = Some(3);
+        let asks = |parts| {
+            let mut batch = Batch { classes: 4, ..Batch::default() };
+            push_distribution(&mut batch, parts, none, 0.2);
+            (batch.distribution, batch.one_of[0])
+        };
+        let (first, second) = (FrameTarget::Sounds(1), FrameTarget::Silence);
+        let near = |a: &[f32], b: [f32; 4]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-6);
+        let (distribution, counts) = asks([(first, 1.0), (first, 0.0)]);
+        assert!(near(&distribution, [0.85, 0.05, 0.05, 0.05]) && counts == 1.0, "{distribution:?}");
+        let (distribution, counts) = asks([(first, 0.75), (second, 0.25)]);
+        assert!(near(&distribution, [0.65, 0.05, 0.05, 0.25]) && counts == 1.0, "{distribution:?}");
+        let (_, counts) = asks([(FrameTarget::Sounds(0b11), 1.0), (FrameTarget::Sounds(0b11), 0.0)]);
+        assert_eq!(counts, 0.0, "two at once are no answer to which one it is");
+    }
 }

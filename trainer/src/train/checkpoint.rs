@@ -15,6 +15,8 @@ use burn::tensor::Bytes;
 use serde::{Deserialize, Serialize};
 use tocco_models::write_beside;
 
+use super::schedule::Schedule;
+use super::training::Training;
 use crate::hash::Sum;
 use crate::net::Net;
 
@@ -42,6 +44,17 @@ pub(super) struct State {
     pub teacher: Option<String>,
     /// Seconds of training, those before an interruption included.
     pub seconds: f64,
+}
+
+impl State {
+    /// A validation was worse than the best.
+    pub fn no_better(&mut self, training: &Training) {
+        self.waited += 1;
+        if training.schedule == Schedule::Plateau && self.waited.is_multiple_of(training.plateau) {
+            self.plateau *= 0.5;
+        }
+        self.enough = training.patience.is_some_and(|patience| self.waited >= patience);
+    }
 }
 
 /// A checkpoint as it is read.
@@ -123,6 +136,32 @@ mod tests {
     use super::*;
     use crate::net::{GruShape, NetConfig, Shape};
 
+    fn state() -> State {
+        State {
+            step: 7,
+            best: Some(0.1 + 0.2),
+            waited: 0,
+            plateau: 1.0,
+            enough: false,
+            recordings: "ab".into(),
+            teacher: Some("cd".into()),
+            seconds: 1.5,
+        }
+    }
+
+    #[test]
+    fn a_plateau_halves_the_rate_again_and_again_until_patience_ends() {
+        let training = Training { schedule: Schedule::Plateau, plateau: 2, patience: Some(5), ..Training::default() };
+        let mut state = state();
+        let course: Vec<(f64, bool)> = (0..5)
+            .map(|_| {
+                state.no_better(&training);
+                (state.plateau, state.enough)
+            })
+            .collect();
+        assert_eq!(course, [(1.0, false), (0.5, false), (0.5, false), (0.25, false), (0.25, true)]);
+    }
+
     #[test]
     fn a_checkpoint_that_was_cut_off_or_changed_anywhere_is_refused() {
         let folder = tempfile::tempdir().unwrap();
@@ -130,16 +169,7 @@ mod tests {
         assert!(Checkpoint::read(&path).unwrap().is_none());
         let shape = Shape::StreamGru(GruShape { channels: 2, hidden: 2, layers: 1 });
         let net = Net::new(&NetConfig { inputs: 3, classes: 2, shape, own_heads: false }, 1, &Device::flex());
-        let state = State {
-            step: 7,
-            best: Some(0.1 + 0.2),
-            waited: 1,
-            plateau: 0.5,
-            enough: false,
-            recordings: "ab".into(),
-            teacher: Some("cd".into()),
-            seconds: 1.5,
-        };
+        let state = state();
         write(&path, &state, &net, &AdamWConfig::new().init(), &net.weights()).unwrap();
 
         let whole = std::fs::read(&path).unwrap();

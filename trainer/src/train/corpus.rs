@@ -46,13 +46,18 @@ impl Corpus {
                 "the recordings will take {gigabytes:.0} GB of memory: they are decoded once, and kept"
             ));
         }
-        let read = |split| -> Vec<Clip> {
+        let mut skipped = 0;
+        let mut read = |split| -> Vec<Clip> {
             let rows: Vec<&Row> = manifest.split(split).collect();
             let pieces = if split == Split::Train { usize::MAX } else { 1 };
-            let clips: Vec<Vec<Clip>> = rows.par_iter().map(|row| usable(row, classes, options, pieces)).collect();
-            clips.into_iter().flatten().collect()
+            let clips: Vec<_> = rows.par_iter().map(|row| usable(row, classes, options, pieces)).collect();
+            skipped += clips.iter().filter(|clips| clips.is_none()).count();
+            clips.into_iter().flatten().flatten().collect()
         };
         let corpus = Self { train: read(Split::Train), val: read(Split::Val), test: read(Split::Test) };
+        if skipped > 0 {
+            remark(format_args!("{skipped} of {} recordings are skipped, see above", manifest.rows.len()));
+        }
         for (index, class) in classes.iter().enumerate() {
             let named = manifest.rows.iter().any(|r| r.labels.contains(class));
             if named && !corpus.train.iter().any(|clip| clip.classes >> index & 1 == 1) {
@@ -100,12 +105,9 @@ impl Corpus {
     }
 }
 
-/// The first so many pieces of a recording; none where it can't be used.
-fn usable(row: &Row, classes: &[String], options: &Options, pieces: usize) -> Vec<Clip> {
-    clips(row, classes, options, pieces).unwrap_or_else(|reason| {
-        eprintln!("skipped: {reason:#}");
-        Vec::new()
-    })
+/// The first so many pieces of a recording; `None` where it can't be used, with the reason on standard error.
+fn usable(row: &Row, classes: &[String], options: &Options, pieces: usize) -> Option<Vec<Clip>> {
+    clips(row, classes, options, pieces).inspect_err(|reason| eprintln!("skipped: {reason:#}")).ok()
 }
 
 fn clips(row: &Row, classes: &[String], options: &Options, pieces: usize) -> Result<Vec<Clip>> {
@@ -177,7 +179,7 @@ mod tests {
         let (classes, options) = (["flute".to_owned()], preset(NetKind::StreamTcn, Task::Instruments));
         let seconds = |pieces| -> Vec<usize> {
             let clips = usable(&manifest.rows[0], &classes, &options, pieces);
-            clips.iter().map(|clip| clip.samples.len() / options.sample_rate as usize).collect()
+            clips.iter().flatten().map(|clip| clip.samples.len() / options.sample_rate as usize).collect()
         };
         assert_eq!(seconds(usize::MAX), [27; 4], "five pieces, of which one is nothing but the rest");
         assert_eq!(seconds(1), [27], "validation is not about one recording five times");

@@ -12,7 +12,6 @@ use super::checkpoint::{self, Checkpoint, State};
 use super::corpus::Corpus;
 use super::loss::Weighting;
 use super::run::Run;
-use super::schedule::Schedule;
 use super::share::Lesson;
 use super::teacher::Teacher;
 use super::{loss, optimizer, validate};
@@ -110,7 +109,8 @@ impl<'a> Trainer<'a> {
                 let (training, plateau) = (&options.training, self.state.plateau);
                 let course = training.schedule.factor(self.state.step, total, training.warm_up, plateau);
                 let rate = options.lr * course;
-                watcher.step(rate, self.step(next, rate)?)?;
+                let loss = self.step(next, rate)?;
+                watcher.step(rate, loss).with_context(|| self.survives())?;
                 self.state.seconds = earlier_s + began.elapsed().as_secs_f64();
                 let validated = self.state.step.is_multiple_of(steps)
                     && self.end_of_epoch(self.state.step / steps, &mut watcher)?;
@@ -181,47 +181,41 @@ impl<'a> Trainer<'a> {
         // Later weights have been averaged for longer: they win a draw. A training that is killed between this file
         // and the next checkpoint writes it once more, the same.
         if self.state.best.is_none_or(|best| score.selection() >= best) {
-            self.run.save_best(&averaged)?;
+            self.run.save_best(&averaged).with_context(|| self.survives())?;
             self.state.best = Some(score.selection());
             self.state.waited = 0;
         } else {
-            self.no_better();
+            self.state.no_better(&self.run.settings.options.training);
         }
-        watcher.validated(&Validation {
+        let validation = Validation {
             epoch,
             loss: score.loss,
             macro_f1: score.macro_f1,
             macro_recall: score.macro_recall,
             confusion: &score.confusion,
-        })?;
+        };
+        watcher.validated(&validation).with_context(|| self.survives())?;
         if self.state.enough {
             watcher.say(&format!("no better validation for {} in a row: that is enough", self.state.waited));
         }
         Ok(true)
     }
 
-    /// A validation was worse than the best.
-    fn no_better(&mut self) {
-        let training = &self.run.settings.options.training;
-        self.state.waited += 1;
-        if training.schedule == Schedule::Plateau && self.state.waited.is_multiple_of(training.plateau) {
-            self.state.plateau *= 0.5;
-        }
-        self.state.enough = training.patience.is_some_and(|patience| self.state.waited >= patience);
-    }
-
     fn write_checkpoint(&self) -> Result<()> {
         // Brings the running statistics of batch normalisation up to date, which the record reads.
         let _ = self.net.valid();
         let at = self.run.checkpoint();
-        checkpoint::write(&at, &self.state, &self.net, &self.optimizer, &self.averaged).with_context(|| {
-            let folder = self.run.folder.display();
-            format!(
-                "the training stops after {} steps, since its checkpoint can't be written; the one before is still \
-                 there: make room, then go on with «tocco train --resume {folder}»",
-                self.state.step
-            )
-        })
+        checkpoint::write(&at, &self.state, &self.net, &self.optimizer, &self.averaged).with_context(|| self.survives())
+    }
+
+    /// What to do where a file of the run can't be written.
+    fn survives(&self) -> String {
+        format!(
+            "the training stops after {} steps, since not all can be written that belongs to it; the last checkpoint is \
+             still there: make room, then go on with «tocco train --resume {}»",
+            self.state.step,
+            self.run.folder.display()
+        )
     }
 }
 
