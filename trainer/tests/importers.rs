@@ -288,6 +288,25 @@ fn vocalset_by_singers() {
 }
 
 #[test]
+fn vocalset_as_its_later_version_sorts_it() {
+    let place = Place::new();
+    for (folder, short) in [("female1", "f1"), ("female2", "f2"), ("male1", "m1")] {
+        for technique in ["belt", "vibrato"] {
+            let name = format!("{short}_scales_{technique}_c_e.wav");
+            place.sound(&format!("data_by_singer/{folder}/scales/{technique}/{name}"));
+            // The same recordings once more.
+            place.sound(&format!("data_by_technique/{technique}/{name}"));
+        }
+    }
+    place.prepare("vocalset", &["--val-ratio", "0.3", "--test-ratio", "0.3"]).ok();
+    let rows = place.rows();
+    assert_eq!(rows.len(), 6);
+    let row = &rows["m1_scales_vibrato_c_e.wav"];
+    assert_eq!((labels(row).as_str(), row.group.as_str()), ("vibrato", "vocalset/m1"));
+    assert!(row.path.to_string_lossy().contains("data_by_singer"));
+}
+
+#[test]
 fn musical_instruments_sound_dataset() {
     let place = Place::new();
     for i in 0..3 {

@@ -198,7 +198,7 @@ fn a_run_can_be_repeated_from_its_own_config() {
     let [first, second] = ["first", "second"].map(|name| folder.path().join(name));
     let asked = "--epochs 1 --seed 3 --sample-rate 16000 --mels 20 --fmax 7000 --hop 160 --window 512 --fft-size 512 \
                  --extra-windows 320,160 --focal 1.5 --class-balance 0.9 --clip value:0.5 --schedule one-cycle \
-                 --averaging 0.9 --loss both";
+                 --averaging 0.9 --loss both --polyphony 1..2 --gain-db -20..-3";
     let output = tocco(&small(&manifest, &first, asked));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let config = first.join("config.toml");

@@ -217,8 +217,15 @@ fn noises_have_the_level_and_the_colour_that_they_are_asked_for() {
 
 #[test]
 fn backgrounds_come_from_their_recordings() {
-    let library = Library { backgrounds: vec![sine(700.0, 5000)], ..Library::default() };
-    let config = only(|c| (c.backgrounds.chance, c.backgrounds.under_db) = (1.0, Range(30.0, 30.0)));
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("hall")).unwrap();
+    let config = only(|c| {
+        (c.backgrounds.chance, c.backgrounds.under_db) = (1.0, Range(30.0, 30.0));
+        c.backgrounds.folder = folder.path().into();
+    });
+    assert!(Library::load(&config, RATE).unwrap_err().to_string().contains("holds no recording"));
+    crate::audio::write_wav(&folder.path().join("hall/hum.wav"), &sine(700.0, 5000), RATE).unwrap();
+    let library = Library::load(&config, RATE).unwrap();
     let mut sound = vec![0.0; 24_000];
     sound[0] = 1.0;
     let got = through(&config, &library, &sound, 5);
