@@ -133,6 +133,28 @@ fn a_shy_model_is_tuned_on_validation_and_its_card_keeps_that() {
     }
 }
 
+/// Where one class holds at a time, tuning finds a temperature and what each class is preferred by.
+#[test]
+fn a_model_that_prefers_a_class_is_tuned_to_be_fair() {
+    let root = tempfile::tempdir().unwrap();
+    let model =
+        linear(root.path(), "partial", Task::Technique, [("high", [-1.0, 1.0], 8.0), ("low", [1.0, -1.0], 0.0)]);
+    let manifest = recordings(root.path());
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    let single: Vec<&str> = text.lines().filter(|row| !row.contains("high;low")).collect();
+    std::fs::write(&manifest, single.join("\n")).unwrap();
+    let out = root.path().join("tuned.onnx");
+    let report = |model: &Path| json(tocco!("evaluate", "--model", model, "--manifest", manifest, "--json"));
+    let f1 = |report: &Value| report["files"]["macro_f1"].as_f64().unwrap();
+    let before = f1(&report(&model));
+    tocco!("evaluate", "--model", model, "--manifest", manifest, "--tune", "--write-card", out).ok();
+    let after = f1(&report(&out));
+    assert!(before < 0.8 && (after - 1.0).abs() < 1e-9, "{before} {after}");
+    let card = json(tocco!("inspect", out, "--json"));
+    let offsets: Vec<f64> = card["offsets"].as_array().unwrap().iter().map(|o| o.as_f64().unwrap()).collect();
+    assert!(offsets[0] < offsets[1], "{offsets:?}");
+}
+
 /// Low for a second, silence, high for a second; a label track beside.
 fn phrase(folder: &Path, track: &str) -> PathBuf {
     let mut samples = vec![0.0; RATE as usize / 2];
