@@ -89,9 +89,10 @@ impl Row {
         }
     }
 
-    /// What must stay in one split: the row's group, or those of the notes that were mixed.
-    pub fn groups(&self) -> impl Iterator<Item = &str> {
-        self.group.split(AND)
+    /// What must stay in one split: the row's group and, where notes were mixed, those of theirs that are `known`. Other
+    /// names may hold a « + » of their own.
+    pub fn groups(&self, known: &BTreeSet<&str>) -> impl Iterator<Item = &str> {
+        self.group.split(AND).filter(|group| known.contains(group)).chain([self.group.as_str()])
     }
 
     /// Every label that the row speaks of: those that sound and those that were checked.
@@ -209,17 +210,12 @@ impl Manifest {
                 );
             }
         }
-        let mut sides: BTreeMap<&str, Split> = BTreeMap::new();
-        for (row, group) in self.rows.iter().flat_map(|row| row.groups().map(move |group| (row, group))) {
-            let side = *sides.entry(group).or_insert(row.split);
-            if side != row.split {
-                bail!(
-                    "{at}: the group «{group}» stands in «{}» and in «{}»: figures would flatter; keep each group in one \
-                     split",
-                    side.name(),
-                    row.split.name()
-                );
-            }
+        if let Some((group, [one, other])) = on_two_sides(&self.rows) {
+            bail!(
+                "{at}: the group «{group}» stands in «{}» and in «{}»: figures would flatter; keep each group in one split",
+                one.name(),
+                other.name()
+            );
         }
         Ok(())
     }
@@ -263,6 +259,18 @@ impl Manifest {
         let bytes = writer.into_inner().context("the manifest can't be put together")?;
         Ok(tocco_models::write_beside(path, &bytes)?)
     }
+}
+
+/// The first group that stands in two splits, and those.
+#[must_use]
+pub fn on_two_sides(rows: &[Row]) -> Option<(&str, [Split; 2])> {
+    let known = rows.iter().map(|row| row.group.as_str()).collect();
+    let mut sides: BTreeMap<&str, Split> = BTreeMap::new();
+    let mut all = rows.iter().flat_map(|row| row.groups(&known).map(|group| (group, row.split)));
+    all.find_map(|(group, split)| {
+        let side = *sides.entry(group).or_insert(split);
+        (side != split).then_some((group, [side, split]))
+    })
 }
 
 /// Classes in a model's order: sorted by name, `none` last.
@@ -395,10 +403,12 @@ mod tests {
     fn a_note_and_a_mixture_of_it_stand_on_one_side() {
         let check = |mixture: &str| {
             let header = "path,labels,group,split,duration_s,sample_rate\n";
-            let notes = "a.wav,x,g,train,1,44100\na.wav,y,k,train,1,44100\nb.wav,x,h,val,1,44100\n";
+            let notes = "a.wav,x,g,train,1,44100\na.wav,y,oboe + cello/k,train,1,44100\nb.wav,x,h,val,1,44100\n";
             read(&format!("{header}{notes}b.wav,x;y,{mixture},val,1,44100\n")).unwrap().check_for_training()
         };
         check("h + i").unwrap();
+        // Where somebody's own name holds a « + », no part of it is a note's group.
+        check("oboe + harp/i").unwrap();
         let reason = check("h + g").unwrap_err().to_string();
         assert!(reason.contains("the group «g» stands in «train» and in «val»"), "{reason}");
     }

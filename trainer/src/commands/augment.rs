@@ -53,15 +53,17 @@ pub fn run(args: Args) -> Result<()> {
     if let Some(path) = &args.config {
         config = Config::read(path, &config)?;
     }
-    let of_training = [
-        &config.mixup.chance,
-        &config.section.chance,
-        &config.time_mask.chance,
-        &config.band_mask.chance,
-        &config.glide.chance,
-        &config.slur.chance,
+    // What is there as usual was not asked for.
+    let usual = Config::default();
+    let of_training: [fn(&Config) -> f32; 6] = [
+        |c| c.mixup.chance,
+        |c| c.section.chance,
+        |c| c.time_mask.chance,
+        |c| c.band_mask.chance,
+        |c| c.glide.chance,
+        |c| c.slur.chance,
     ];
-    if args.config.is_some() && of_training.iter().any(|chance| **chance > 0.0) {
+    if of_training.iter().any(|chance| chance(&config) > chance(&usual)) {
         super::remark(
             "mixup, sections, masks, glides and slurs belong to training: they are left out of the files (see «tocco mix»)",
         );

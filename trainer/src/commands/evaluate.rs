@@ -270,12 +270,13 @@ fn fit(
 
 /// Refuses a validation split that shares recordings or groups with what is judged.
 fn apart(judged: &[Row], validation: &[Row]) -> Result<()> {
-    let groups: BTreeSet<&str> = judged.iter().flat_map(Row::groups).collect();
+    let known = judged.iter().chain(validation).map(|row| row.group.as_str()).collect();
+    let groups: BTreeSet<&str> = judged.iter().flat_map(|row| row.groups(&known)).collect();
     let paths: BTreeSet<&Path> = judged.iter().map(|r| r.path.as_path()).collect();
     for row in validation {
         let at = row.path.display();
         ensure!(!paths.contains(row.path.as_path()), "{at} stands in «val» and in the split that is judged");
-        if let Some(group) = row.groups().find(|group| groups.contains(group)) {
+        if let Some(group) = row.groups(&known).find(|group| groups.contains(group)) {
             bail!("the group «{group}» stands in «val» and in the split that is judged");
         }
     }

@@ -72,12 +72,8 @@ pub(super) fn section(body: &mut String, subject: &Subject<'_>, predictions: &Pr
             mistake.caption(classes, &there),
             page::escape(&short_name(Path::new(&row.file)))
         )?;
-        let passage = if mistake.heard {
-            Passage::find(subject.ear, Path::new(&row.file), Some(mistake.class), &there)
-        } else {
-            Passage::find(subject.ear, Path::new(&row.file), None, &[mistake.class])
-        };
-        match passage {
+        let (wrong, right) = if mistake.heard { (Some(mistake.class), there) } else { (None, vec![mistake.class]) };
+        match Passage::find(subject.ear, Path::new(&row.file), wrong, &right) {
             Ok(passage) => passage.write(body, subject)?,
             Err(error) => {
                 remark(format_args!("a mistake can't be shown: {error:#}"));
@@ -95,13 +91,14 @@ pub(super) fn section(body: &mut String, subject: &Subject<'_>, predictions: &Pr
 fn worst(row: &Prediction) -> Option<Mistake<'_>> {
     let mistakes = (0..row.mean.len()).filter_map(|class| {
         let (mean, threshold) = (row.mean[class], row.thresholds.get(class).copied());
-        let beyond = match (row.truth[class]?, row.is_heard(class)) {
+        let heard = row.is_heard(class);
+        let beyond = match (row.truth[class]?, heard) {
             (false, true) => threshold.map_or(mean, |limit| (mean - limit) / (1.0 - limit).max(f32::MIN_POSITIVE)),
             // Where one class is told at a time, the other that was heard says it all.
             (true, false) => threshold.map(|limit| (limit - mean) / limit)?,
             _ => return None,
         };
-        Some(Mistake { row, class, heard: row.is_heard(class), beyond })
+        Some(Mistake { row, class, heard, beyond })
     });
     mistakes.max_by(|a, b| a.beyond.total_cmp(&b.beyond))
 }

@@ -211,8 +211,8 @@ impl<'a> Trainer<'a> {
     /// What to do where a file of the run can't be written.
     fn survives(&self) -> String {
         format!(
-            "the training stops after {} steps, since not all can be written that belongs to it; the last checkpoint is \
-             still there: make room, then go on with «tocco train --resume {}»",
+            "the training stops after {} steps, since a file of its run can't be written; the last checkpoint is still \
+             there: make room, then go on with «tocco train --resume {}»",
             self.state.step,
             self.run.folder.display()
         )

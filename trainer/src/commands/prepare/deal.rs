@@ -8,7 +8,7 @@ use regex::Regex;
 use super::{Args, SplitFrom};
 use crate::commands::remark;
 use crate::importers::Dataset;
-use crate::manifest::{Row, Split, sorted_classes};
+use crate::manifest::{Row, Split, on_two_sides, sorted_classes};
 use crate::split::{self, Group, TooFew};
 
 /// Sets every row's split: as folders or the dataset say, where they do; else by ratio or fold.
@@ -68,18 +68,13 @@ fn take_validation(rows: &mut [Row], args: &Args) -> Result<()> {
 
 fn whole_groups(rows: &[Row], args: &Args) -> Result<()> {
     let lies = if args.dataset == Dataset::Folders { "lies in the folders" } else { "stands in the splits" };
-    let mut sides: BTreeMap<&str, Split> = BTreeMap::new();
-    for row in rows {
-        let side = *sides.entry(&row.group).or_insert(row.split);
-        if side != row.split {
-            bail!(
-                "the group «{}» {lies} «{}» and «{}»: figures would flatter; move its recordings into one of them, or \
-                 group otherwise (--group-by)",
-                row.group,
-                side.name(),
-                row.split.name()
-            );
-        }
+    if let Some((group, [one, other])) = on_two_sides(rows) {
+        bail!(
+            "the group «{group}» {lies} «{}» and «{}»: figures would flatter; move its recordings into one of them, or \
+             group otherwise (--group-by)",
+            one.name(),
+            other.name()
+        );
     }
     Ok(())
 }

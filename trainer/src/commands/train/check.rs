@@ -117,7 +117,7 @@ fn check_shape(options: &Options) -> Result<()> {
     );
     ensure!(
         options.training.optimizer == OptimizerKind::Adamw || !matches!(options.shape, Shape::Summary(_)),
-        "--optimizer muon is for weight matrices between layers: this network has none"
+        "--optimizer muon is for weight matrices between layers: this network has none; leave it out"
     );
     match &options.shape {
         Shape::StreamTcn(shape) => {
