@@ -39,6 +39,7 @@ pub mod pitch;
 pub mod player;
 pub mod predictions;
 pub mod report;
+pub mod samples;
 pub mod segments;
 pub mod split;
 pub mod toml_file;

@@ -220,7 +220,7 @@ mod tests {
             let cut = cutting(padding, 0.0).cut(&short, RATE);
             assert_eq!(cut, [Segment { start: -9000, end: 3000, target: FrameTarget::Sounds(1 << 3) }]);
             let samples = cut[0].samples(&short, 1);
-            assert_eq!(samples[9000..], short.samples);
+            assert_eq!(samples[9000..], *short.samples);
             assert!(samples[..9000].iter().all(|s| s.abs() <= FLOOR) && samples[..9000].iter().any(|s| *s != 0.0));
             assert_eq!(samples, cut[0].samples(&short, 1));
         }

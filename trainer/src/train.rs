@@ -172,7 +172,7 @@ pub fn resume(folder: &Path, manifest: Option<&Path>, until: Until) -> Result<Ru
         return material.train(&request, folder);
     };
     let run = Run::open(folder)?;
-    let corpus = Corpus::load(&material.manifest, &run.settings.classes, &run.settings.options)?;
+    let corpus = Corpus::load(&material.manifest, &run.settings.classes, &run.settings.options, request.store(folder))?;
     ensure!(
         material.classes == run.settings.classes && corpus.sum(&material.classes) == checkpoint.state.recordings,
         "{}: the recordings are not those that the training in {} began with: bring them back, or train anew without \
@@ -249,7 +249,7 @@ impl Material {
         if let Some(news) = earlier.as_ref().and_then(|earlier| earlier.news(&classes)) {
             remark(news);
         }
-        let corpus = Corpus::load(&self.manifest, &classes, options)?;
+        let corpus = Corpus::load(&self.manifest, &classes, options, request.store(out))?;
         let scene = scene_config(options, &classes)?;
         let (mean, deviation) = match earlier.as_ref().and_then(Earlier::normalisation) {
             Some(used_to) => used_to,

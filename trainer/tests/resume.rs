@@ -115,6 +115,34 @@ fn so_does_one_whose_config_says_what_augmentation_does() {
 }
 
 #[test]
+fn recordings_on_the_disk_teach_what_those_in_memory_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = common::data_set(folder.path(), &[common::HIGH, common::LOW], &common::FIVE_PITCHES);
+    let [in_memory, on_disk] = ["memory", "disk"].map(|name| folder.path().join(name));
+    let began = Instant::now();
+    common::tocco(arguments(&manifest, &in_memory, STREAMING)).ok();
+    let time = began.elapsed();
+    let asked = format!("{STREAMING} --sounds-on-disk");
+    let mut child = start(&arguments(&manifest, &on_disk, &asked));
+    std::thread::sleep(time.mul_f64(0.5));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let resumed = common::tocco(resuming(&on_disk)).ok().err;
+    assert!(resumed.contains("into a file of"), "a run that goes on forgets where the recordings are kept: {resumed}");
+    assert!(result(&in_memory) == result(&on_disk));
+
+    let script = "trap '' XFSZ; ulimit -f 64; exec \"$0\" \"$@\"";
+    let full = Command::new("bash")
+        .args(["-c", script, env!("CARGO_BIN_EXE_tocco")])
+        .args(arguments(&manifest, &folder.path().join("full"), &asked))
+        .output()
+        .unwrap();
+    let said = words(&full);
+    assert_eq!(full.status.code(), Some(1), "{said}");
+    assert!(said.contains("full: the decoded recordings can't be kept there"), "{said}");
+}
+
+#[test]
 fn so_does_one_with_a_teacher_which_must_stay_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let manifest = common::data_set(folder.path(), &[common::HIGH, common::LOW], &common::FIVE_PITCHES);

@@ -1,8 +1,10 @@
-//! Recordings in memory: what sounds in them, where, and how loud.
+//! Recordings: what sounds in them, where, and how loud.
 
 use std::ops::Range;
 
 use tocco_models::FrontendConfig;
+
+use crate::samples::Samples;
 
 /// Samples over which the level of a clip is measured.
 pub(super) const LEVEL_HOP: usize = 240;
@@ -17,7 +19,7 @@ const LET_GO_DB: f32 = -20.0;
 #[derive(Debug, Clone)]
 pub struct Clip {
     /// Mono samples.
-    pub samples: Vec<f32>,
+    pub samples: Samples,
     /// The classes that sound in it: bit `i` for class `i`.
     pub classes: u128,
     /// The classes of which somebody said whether they sound; of the others nobody knows.
@@ -58,7 +60,18 @@ impl Clip {
         let levels: Vec<f32> = rms.iter().map(|r| 20.0 * (r / loudest + 1e-9).log10()).collect();
         let onset = levels.iter().position(|&l| l > SOUNDS_DB).unwrap_or(0) * LEVEL_HOP;
         let (kind, known) = (kind.to_owned(), known | classes);
-        Some(Self { samples, classes, known, kind, is_phrase: false, weight: 1.0, levels, onset, peak, loudest })
+        Some(Self {
+            samples: samples.into(),
+            classes,
+            known,
+            kind,
+            is_phrase: false,
+            weight: 1.0,
+            levels,
+            onset,
+            peak,
+            loudest,
+        })
     }
 
     /// Level at a sample relative to the loudest, in dB.

@@ -92,7 +92,7 @@ impl<'c> Note<'c> {
         let Variation { ratio, factor, formants } = *variation;
         let start = from.min(clip.samples.len());
         if factor == 1.0 && !(formants && ratio != 1.0) {
-            let samples = Cow::Borrowed(clip.samples.as_slice());
+            let samples = Cow::Borrowed(&*clip.samples);
             return Self { from: from as f64, speed: ratio, ..Self::plain(clip, samples) };
         }
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "lengths of notes")]

@@ -60,6 +60,9 @@ pub struct Args {
     /// Threads that prepare batches; how many there are changes nothing in the model
     #[arg(long, help_heading = "Run", value_name = "N", default_value_t = WORKERS)]
     workers: usize,
+    /// Keep the decoded recordings in a file in the run's folder instead of in memory: for more than it holds
+    #[arg(long, help_heading = "Run")]
+    sounds_on_disk: bool,
     /// Leave out report.html, the page about the run
     #[arg(long, help_heading = "Run")]
     no_report: bool,
@@ -301,13 +304,24 @@ pub fn run(args: Args) -> Result<()> {
         let (manifest, checkpoint_s) = (manifest.clone(), args.checkpoint_s);
         let (from, teacher, workers) = (args.from.clone(), args.learning.teacher.clone(), args.workers);
         ensure!((1..=256).contains(&workers), "--workers is {workers}: it must lie between 1 and 256");
-        let no_report = args.no_report;
+        let (no_report, sounds_on_disk) = (args.no_report, args.sounds_on_disk);
         for (option, model) in [("from", &from), ("teacher", &teacher)] {
             let is_name = model.as_ref().is_some_and(|model| model == out && shipped(model).is_some());
             ensure!(!is_name, "--out {}: --{option} names the shipped model so: name another folder", out.display());
         }
-        let request =
-            Request { manifest, from, teacher, device, devices, checkpoint_s, workers, no_report, config, options };
+        let request = Request {
+            manifest,
+            from,
+            teacher,
+            device,
+            devices,
+            checkpoint_s,
+            workers,
+            sounds_on_disk,
+            no_report,
+            config,
+            options,
+        };
         train(&request, out)?
     };
     let figures = run.figures()?;

@@ -116,7 +116,7 @@ fn times(ear: &Ear, row: &Row, policy: &Policy) -> Result<Times> {
     let mut recognizer = ear.recognizer(rate, policy).with_context(|| at.to_string())?;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a second of samples")]
     let silence = vec![0.0; (AFTER_S * rate) as usize];
-    for block in [&clip.samples, &silence] {
+    for block in [&*clip.samples, &silence] {
         recognizer.push(block, |d| {
             heard.push((d.about as f64 / rate, d.known_at as f64 / rate, d.active.contains(class)));
         })?;

@@ -1,4 +1,7 @@
-//! The recordings of a manifest in memory, at the model's rate.
+//! The recordings of a manifest, decoded, at the model's rate.
+
+use std::ops::Range;
+use std::path::Path;
 
 use anyhow::{Result, bail, ensure};
 use rayon::prelude::*;
@@ -11,6 +14,7 @@ use crate::commands::remark;
 use crate::hash::Sum;
 use crate::labels::OF_ONE_FILE;
 use crate::manifest::{Manifest, Row, Split};
+use crate::samples::{Store, Stored};
 
 /// Longer recordings are learnt from in equal pieces of about this length, in seconds, and judged by their first one.
 const PIECE_S: f64 = 30.0;
@@ -32,29 +36,48 @@ pub struct Corpus {
 }
 
 impl Corpus {
-    /// Decodes every recording and resamples it to the model's rate, on all cores. Recordings that can't be used are named
-    /// on standard error and skipped; where one class is told at a time, those of several are among them.
+    /// Decodes every recording and resamples it to the model's rate, on all cores, and keeps it in memory, or where
+    /// `on_disk` names a folder in a file there. Recordings that can't be used are named on standard error and skipped;
+    /// where one class is told at a time, those of several are among them.
     ///
     /// # Errors
-    /// Where a class has no usable recording left to learn from, or there is none of any class to validate on.
-    pub fn load(manifest: &Manifest, classes: &[String], options: &Options) -> Result<Self> {
+    /// Where a class has no usable recording left to learn from, or there is none of any class to validate on; where the
+    /// disk refuses the file.
+    pub fn load(manifest: &Manifest, classes: &[String], options: &Options, on_disk: Option<&Path>) -> Result<Self> {
         let sample_rate = options.sample_rate;
         let kept_s = |row: &Row| if row.split == Split::Train { row.duration_s } else { row.duration_s.min(PIECE_S) };
         let gigabytes = manifest.rows.iter().map(kept_s).sum::<f64>() * f64::from(sample_rate) * 4e-9;
-        if gigabytes > WORTH_SAYING_GB {
-            remark(format_args!(
-                "the recordings will take {gigabytes:.0} GB of memory: they are decoded once, and kept"
-            ));
+        match on_disk {
+            Some(folder) => remark(format_args!(
+                "the recordings are decoded once, into a file of {gigabytes:.1} GB in {} that goes with the program",
+                folder.display()
+            )),
+            None if gigabytes > WORTH_SAYING_GB => remark(format_args!(
+                "the recordings will take {gigabytes:.0} GB of memory: they are decoded once, and kept; with \
+                 --sounds-on-disk in a file"
+            )),
+            None => {}
         }
+        let store = on_disk.map(Store::new).transpose()?;
         let mut skipped = 0;
-        let mut read = |split| -> Vec<Clip> {
+        let mut read = |split| -> Result<Vec<Shelved>> {
             let rows: Vec<&Row> = manifest.split(split).collect();
             let pieces = if split == Split::Train { usize::MAX } else { 1 };
-            let clips: Vec<_> = rows.par_iter().map(|row| usable(row, classes, options, pieces)).collect();
+            let shelve = |row: &&Row| match usable(row, classes, options, pieces) {
+                None => Ok(None),
+                Some(clips) => {
+                    clips.into_iter().map(|clip| Shelved::new(clip, store.as_ref())).collect::<Result<_>>().map(Some)
+                }
+            };
+            let clips: Vec<Option<Vec<Shelved>>> = rows.par_iter().map(shelve).collect::<Result<_>>()?;
             skipped += clips.iter().filter(|clips| clips.is_none()).count();
-            clips.into_iter().flatten().flatten().collect()
+            Ok(clips.into_iter().flatten().flatten().collect())
         };
-        let corpus = Self { train: read(Split::Train), val: read(Split::Val), test: read(Split::Test) };
+        let splits = [read(Split::Train)?, read(Split::Val)?, read(Split::Test)?];
+        let stored = store.map(Store::close).transpose()?;
+        let [train, val, test] =
+            splits.map(|clips| clips.into_iter().map(|shelved| shelved.take(stored.as_ref())).collect::<Vec<Clip>>());
+        let corpus = Self { train, val, test };
         if skipped > 0 {
             remark(format_args!("{skipped} of {} recordings are skipped, see above", manifest.rows.len()));
         }
@@ -102,6 +125,27 @@ impl Corpus {
             }
         }
         format!("{:016x}", sum.value())
+    }
+}
+
+/// A clip whose samples may lie in a file that is still written.
+struct Shelved {
+    clip: Clip,
+    bytes: Option<Range<usize>>,
+}
+
+impl Shelved {
+    fn new(mut clip: Clip, store: Option<&Store>) -> Result<Self> {
+        let put = |store: &Store| store.put(&std::mem::replace(&mut clip.samples, Vec::new().into()));
+        let bytes = store.map(put).transpose()?;
+        Ok(Self { clip, bytes })
+    }
+
+    fn take(mut self, stored: Option<&Stored>) -> Clip {
+        if let (Some(bytes), Some(stored)) = (self.bytes, stored) {
+            self.clip.samples = stored.at(bytes);
+        }
+        self.clip
     }
 }
 

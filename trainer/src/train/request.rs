@@ -31,6 +31,9 @@ pub struct Request {
     /// Threads that prepare batches.
     #[serde(default = "usual_workers")]
     pub workers: usize,
+    /// Whether the decoded recordings are kept in a file in the run's folder, instead of in memory.
+    #[serde(default)]
+    pub sounds_on_disk: bool,
     /// Whether the run goes without a page.
     #[serde(default)]
     pub no_report: bool,
@@ -52,6 +55,11 @@ fn one() -> usize {
 }
 
 impl Request {
+    /// The folder for a file of the decoded recordings of the run in `out`, where memory is not to hold them.
+    pub(super) fn store<'a>(&self, out: &'a Path) -> Option<&'a Path> {
+        self.sounds_on_disk.then_some(out)
+    }
+
     pub(super) fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("{}: it can't be read", path.display()))?;
         toml::from_str(&text).with_context(|| format!("{}: the file is broken", path.display()))

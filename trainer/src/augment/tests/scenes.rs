@@ -90,7 +90,7 @@ fn silence_is_no_clip() {
 #[test]
 fn what_nobody_listened_for_is_not_known_to_be_absent() {
     let mut clips = clips();
-    clips[0] = Clip::new(clips[0].samples.clone(), 0b101, 0b001, "tone").unwrap();
+    clips[0] = Clip::new(clips[0].samples.to_vec(), 0b101, 0b001, "tone").unwrap();
     let config = SceneConfig { overlap: 1.0, ..config(Config::default()) };
     let mut maker = SceneMaker::new(&config, &clips, 4).unwrap();
     let mut seen = std::collections::BTreeSet::new();

@@ -77,6 +77,7 @@ fn refuse_others(matches: &ArgMatches) -> Result<()> {
             ("from", _) => "a head on an encoder begins anew",
             ("teacher", _) => "it teaches whole networks",
             ("workers", _) => "the embeddings are there before the head learns",
+            ("sounds-on-disk", _) => "recordings are heard one by one, and only the embeddings are kept",
             ("checkpoint-s", _) => "a head is trained too quickly for checkpoints",
             (_, Some("Net")) => "the network is the encoder with the --head on it",
             (_, Some("Frontend")) => "what the encoder hears is said with --encoder-rate, --encoder-mels and so on",
