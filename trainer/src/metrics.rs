@@ -19,7 +19,7 @@ pub use confusion::{ClassFigures, Confusion, Figures};
 pub use events::{Event, EventFigures, Heard, Hop, Judge, STABLE_S, within};
 pub use logits::{Logits, mean_log_posterior};
 pub use multilabel::{SetFigures, best_thresholds, set_figures};
-pub use ranking::{ClassRanking, Ranking, average_precision, mean_average_precision, ranking, roc_auc};
+pub use ranking::{ClassRanking, Ranking, average_precision, mean_average_precision, mean_roc_auc, ranking, roc_auc};
 pub use recordings::{RecordingScore, Rule};
 
 /// One recording: how strongly each class was heard, and whether it is there.

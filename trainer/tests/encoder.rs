@@ -286,6 +286,28 @@ fn an_encoder_hears_windows_as_they_are_asked_for() {
 }
 
 #[test]
+fn a_head_takes_the_losses_of_whole_networks_and_ends_when_it_has_learnt_enough() {
+    let case = Case::new();
+    let encoder = audio_encoder(case.folder.path());
+    let options = "--encoder-rate 16000 --seed 3 --head linear --no-report";
+    let losses = ["", " --loss both", " --focal 2", " --class-balance 0.99", " --label-smoothing 0.2"];
+    let mut heads = Vec::new();
+    for (i, loss) in losses.into_iter().enumerate() {
+        let run = format!("loss{i}");
+        let Some(trained) = case.train(&encoder, &run, &format!("{options} --epochs 3{loss}")) else { return };
+        trained.ok();
+        heads.push(Model::load(&case.model(&run)).unwrap().card().reference.clone().unwrap().output);
+    }
+    for (i, head) in heads.iter().enumerate() {
+        assert!(!heads[..i].contains(head), "«{}» changes nothing", losses[i]);
+    }
+    case.train(&encoder, "patient", &format!("{options} --epochs 500 --patience 3")).unwrap().ok();
+    let epochs = std::fs::read_to_string(case.folder.path().join("patient/history.csv")).unwrap().lines().count() - 1;
+    assert!((4..500).contains(&epochs), "{epochs} epochs");
+    assert!(case.recall("patient") > 0.95);
+}
+
+#[test]
 fn options_that_a_head_has_no_use_for_are_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("run.toml");
@@ -295,7 +317,7 @@ fn options_that_a_head_has_no_use_for_are_refused_by_name() {
         common::tocco(words.split_whitespace()).refusal()
     };
     for (rest, reason) in [
-        ("--schedule plateau", "--schedule does not go with --encoder: a head learns with --epochs"),
+        ("--schedule plateau", "--schedule does not go with --encoder: a head learns by AdamW"),
         (
             "--augment a.toml",
             "--augment does not go with --encoder: an encoder hears the recordings as they are: «tocco augment»",
@@ -303,18 +325,18 @@ fn options_that_a_head_has_no_use_for_are_refused_by_name() {
         ("--scene-s 2", "--scene-s does not go with --encoder"),
         ("--mels 40", "--mels does not go with --encoder: what the encoder hears is said with --encoder-rate"),
         ("--channels 8", "--channels does not go with --encoder: the network is the encoder"),
-        ("--patience 3", "--patience does not go with --encoder"),
+        ("--patience 0", "--patience is 0: it must be at least 1"),
         ("--from other", "--from does not go with --encoder: a head on an encoder begins anew"),
         ("--teacher t.onnx", "--teacher does not go with --encoder: it teaches whole networks"),
     ] {
         let words = ask("", rest);
         assert!(words.contains(reason), "{rest}: {words}");
     }
-    let words = ask("[loss]\nfocal = 2\n", "");
-    assert!(words.contains("--focal does not go with --encoder"), "{words}");
+    let words = ask("[schedule]\nwarm_up = 0.1\n", "");
+    assert!(words.contains("--warm-up does not go with --encoder"), "{words}");
     let words = ask("[augment.tilt]\nchance = 1\n", "");
     assert!(words.contains("run.toml: [augment] does not go with --encoder"), "{words}");
     // What it does use is not in the way: the manifest is what is missing.
-    let words = ask("[schedule]\nepochs = 3\n", "--head linear --lr 0.1 --seed 3 --task instruments --no-report");
+    let words = ask("[schedule]\nepochs = 3\n", "--head linear --lr 0.1 --seed 3 --task instruments --focal 2");
     assert!(words.contains("m.csv"), "{words}");
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use tocco_models::{ClassSet, Task};
 use tocco_trainer::metrics::{
     Confusion, Event, Heard, Hop, Judge, Logits, Reliability, Scored, SetFigures, average_precision, best_thresholds,
-    mean_average_precision, offsets, ranking, roc_auc, set_figures, temperature,
+    mean_average_precision, mean_roc_auc, offsets, ranking, roc_auc, set_figures, temperature,
 };
 
 fn golden(part: &str) -> Value {
@@ -266,15 +266,26 @@ proptest! {
     }
 
     #[test]
-    fn weights_count_like_copies(rows in any_rows(), copies in 1_u32..4) {
-        let twice: Vec<Scored> = rows.iter().flat_map(|r| vec![r.clone(); copies as usize]).collect();
-        let weights = vec![copies; rows.len()];
-        let by_weight = set_figures(&names(3), &rows, &weights, |r, c| rows[r].scores[c] >= 0.5);
-        prop_assert_eq!(by_weight, at(&twice, 0.5));
-        let (a, b) = (mean_average_precision(&rows, 3), mean_average_precision(&twice, 3));
-        match (a(&weights), b(&vec![1; twice.len()])) {
-            (Some(a), Some(b)) => prop_assert!((a - b).abs() < 1e-12),
-            (a, b) => prop_assert_eq!(a, b),
+    fn weights_count_like_copies(rows in any_rows(), weights in proptest::collection::vec(0_u32..4, 40)) {
+        let weights = &weights[..rows.len()];
+        let copies: Vec<Scored> =
+            rows.iter().zip(weights).flat_map(|(r, w)| vec![r.clone(); *w as usize]).collect();
+        prop_assume!(!copies.is_empty());
+        let once = vec![1; copies.len()];
+        let by_weight = set_figures(&names(3), &rows, weights, |r, c| rows[r].scores[c] >= 0.5);
+        prop_assert_eq!(by_weight, at(&copies, 0.5));
+        let mut reliability = [Reliability::new(Task::Instruments, 3), Reliability::new(Task::Instruments, 3)];
+        rows.iter().zip(weights).for_each(|(r, w)| reliability[0].add_times(*w, &r.scores, &r.truth));
+        copies.iter().for_each(|r| reliability[1].add(&r.scores, &r.truth));
+        let [a, b] = reliability.map(|r| r.figures().map(|f| [f.class_mean, f.negative_log_likelihood, f.brier]));
+        let precision = [mean_average_precision(&rows, 3)(weights), mean_average_precision(&copies, 3)(&once)];
+        let area = [mean_roc_auc(&rows, 3)(weights), mean_roc_auc(&copies, 3)(&once)];
+        let pairs = [precision, area].into_iter().chain((0..3).map(|i| [a.map(|f| f[i]), b.map(|f| f[i])]));
+        for pair in pairs {
+            match pair {
+                [Some(a), Some(b)] => prop_assert!((a - b).abs() < 1e-9, "{pair:?}"),
+                [a, b] => prop_assert_eq!(a, b),
+            }
         }
     }
 

@@ -87,8 +87,8 @@ fn so_does_one_with_batch_normalisation_and_dropout() {
 }
 
 #[test]
-fn so_does_one_whose_matrices_go_by_another_optimizer() {
-    killed_training_ends_as_another(&format!("{STREAMING} --optimizer muon"), 2);
+fn so_does_one_whose_matrices_and_filters_go_by_another_optimizer() {
+    killed_training_ends_as_another(&format!("{WINDOWED} --optimizer muon"), 2);
 }
 
 #[test]

@@ -434,6 +434,7 @@ fn options(args: &Args, matches: &ArgMatches, tables: Option<&TomlFile>) -> Resu
             teacher_temperature: learning.teacher_temperature.unwrap_or(usual.training.teacher_temperature),
         },
     };
+    check::check_loss(learning)?;
     check::check(&options, args.checkpoint_s)?;
     let frozen = learning.freeze_trunk_epochs;
     ensure!(

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use burn::module::Module;
 use burn::optim::{AdamWConfig, GradientsParams};
-use burn::tensor::{Device, Tensor, TensorData, activation};
+use burn::tensor::{Device, Tensor, TensorData};
 use indicatif::ProgressBar;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -24,7 +24,7 @@ use crate::manifest::{Manifest, Row, Split};
 use crate::metrics::{Logits, RecordingScore, Rule, TEMPERATURES, temperature};
 use crate::net::{Hearing, Net, values};
 use crate::segments::Segmentation;
-use crate::train::{Settings, classes};
+use crate::train::{LossKind, Settings, Tensors, Weighting, classes, loss};
 use crate::watch::{Plan, Validation, Watcher};
 
 /// Rooms in which nobody plays, for models that know `none`.
@@ -33,8 +33,8 @@ const ROOMS: usize = 24;
 const FEWEST_STEPS: usize = 12;
 /// Windows in one pass without gradients.
 const TOGETHER: usize = 64;
-/// Share of the target spread over all classes.
-const SMOOTHING: f32 = 0.05;
+/// Share of the target spread over all classes, where nobody says another.
+pub const SMOOTHING: f32 = 0.05;
 
 /// What a person chooses about the training of a head.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -51,6 +51,21 @@ pub struct HeadTraining {
     pub lr: f64,
     /// AdamW's weight decay.
     pub weight_decay: f32,
+    /// Which question the loss asks; `None`: cross-entropy for techniques, binary cross-entropy for instruments.
+    #[serde(default)]
+    pub loss: Option<LossKind>,
+    /// Exponent of the focal loss; 0 for none.
+    #[serde(default)]
+    pub focal: f32,
+    /// Rare classes weigh more, by their effective numbers: near 1 by their inverse number, 0 not.
+    #[serde(default)]
+    pub class_balance: f64,
+    /// Share of the target spread over all classes, where the loss asks which one it is.
+    #[serde(default = "usual_smoothing")]
+    pub label_smoothing: f32,
+    /// Validations without a better one after which the training ends; `None`: it makes all epochs.
+    #[serde(default)]
+    pub patience: Option<usize>,
     /// Equal seeds on equal data give equal models.
     pub seed: u64,
     /// Windows of a recording at most.
@@ -59,6 +74,22 @@ pub struct HeadTraining {
     pub cut: Option<Segmentation>,
     /// Seconds between two decisions of the exported model.
     pub decision_s: f64,
+}
+
+fn usual_smoothing() -> f32 {
+    SMOOTHING
+}
+
+impl HeadTraining {
+    /// How the loss is weighted.
+    fn weighting(&self, learnt: &[Item], classes: usize) -> Weighting {
+        let kind = self.loss.unwrap_or(match self.task {
+            Task::Technique => LossKind::CrossEntropy,
+            Task::Instruments => LossKind::Binary,
+        });
+        let of = |class: usize| learnt.iter().filter(|item| item.sounding >> class & 1 == 1).count();
+        Weighting::new(kind, self.focal, self.class_balance, (0..classes).map(of))
+    }
 }
 
 /// A recording as its encoder heard it.
@@ -241,7 +272,9 @@ fn learn(
     let total = steps * training.epochs;
     let mut rng = StdRng::seed_from_u64(training.seed);
     let draw = Draw::new(learnt, head.classes.len());
+    let weighting = training.weighting(learnt, head.classes.len());
     let mut best: Option<(f64, Vec<f32>)> = None;
+    let mut waited = 0;
     let (encoder, batch_size) = (&run.settings.encoder, training.batch_size);
     let step_sound_s = (batch_size * encoder.hears.samples()) as f64 / f64::from(encoder.rate);
     let plan = Plan { epochs: training.epochs, steps: total, first_step: 0, step_sound_s };
@@ -250,8 +283,10 @@ fn learn(
         let batch = draw.batch(learnt, head, training.batch_size, &mut rng)?;
         let way = (step as f64 + 0.5) / total as f64;
         let rate = training.lr * 0.5 * (1.0 + (std::f64::consts::PI * way).cos());
-        let logits = forward(&net, head, batch.frames(head, &on_device));
-        let loss = loss(&logits, &batch, training.task, &on_device);
+        let batch = batch.tensors(head, training.label_smoothing, &on_device);
+        let logits = forward(&net, head, batch.frames.clone());
+        let [size, classes] = logits.dims();
+        let loss = loss(&logits.reshape([size, 1, classes]), &batch, &weighting);
         let gradients = GradientsParams::from_grads(loss.backward(), &net);
         net = optimizer.step(rate, net, gradients);
         let value = loss.inner().into_scalar::<f32>();
@@ -270,7 +305,13 @@ fn learn(
             confusion: &found.confusion,
         })?;
         if best.as_ref().is_none_or(|(best, _)| found.selection() >= *best) {
+            waited = if best.as_ref().is_some_and(|(best, _)| found.selection() == *best) { waited + 1 } else { 0 };
             best = Some((found.selection(), now.weights()));
+        } else {
+            waited += 1;
+        }
+        if training.patience.is_some_and(|patience| waited >= patience) {
+            break;
         }
     }
     watcher.finish();
@@ -290,25 +331,6 @@ fn forward(net: &Net, head: &Settings, frames: Tensor<3>) -> Tensor<2> {
     last.reshape([batch, classes])
 }
 
-/// `technique`: cross-entropy; `instruments`: binary cross-entropy of each class that is known.
-fn loss(logits: &Tensor<2>, batch: &Batch, task: Task, device: &Device) -> Tensor<1> {
-    let [size, classes] = logits.dims();
-    let tensor = |numbers: &[f32]| Tensor::<2>::from_data(TensorData::new(numbers.to_vec(), [size, classes]), device);
-    let targets = tensor(&batch.targets);
-    match task {
-        Task::Technique => {
-            let spread = targets * (1.0 - SMOOTHING) + SMOOTHING / classes as f32;
-            (activation::log_softmax(logits.clone(), 1) * spread).sum_dim(1).neg().mean()
-        }
-        Task::Instruments => {
-            // ln(1 + e^x) - x t, written so that no exponential overflows.
-            let softplus = activation::relu(logits.clone()) + (logits.clone().abs().neg().exp() + 1.0).log();
-            let known = tensor(&batch.known);
-            ((softplus - logits.clone() * targets) * known.clone()).sum() / (known.sum() + 1e-6)
-        }
-    }
-}
-
 /// Windows that are learnt from in one step.
 struct Batch {
     frames: Vec<f32>,
@@ -317,8 +339,20 @@ struct Batch {
 }
 
 impl Batch {
-    fn frames(&self, head: &Settings, device: &Device) -> Tensor<3> {
-        tensor_of(&self.frames, head, device)
+    fn tensors(&self, head: &Settings, smoothing: f32, device: &Device) -> Tensors {
+        let classes = head.classes.len();
+        let size = self.targets.len() / classes;
+        let tensor =
+            |numbers: Vec<f32>, last: usize| Tensor::<3>::from_data(TensorData::new(numbers, [size, 1, last]), device);
+        let spread = |target: &f32| target * (1.0 - smoothing) + smoothing / classes as f32;
+        let one = |targets: &[f32]| f32::from(u8::from(targets.iter().sum::<f32>() == 1.0));
+        Tensors {
+            frames: tensor_of(&self.frames, head, device),
+            targets: tensor(self.targets.clone(), classes),
+            distribution: tensor(self.targets.iter().map(spread).collect(), classes),
+            one_of: tensor(self.targets.chunks_exact(classes).map(one).collect(), 1),
+            known: tensor(self.known.clone(), classes),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use tocco_models::Task;
 
 use crate::metrics::{
     Bootstrap, Calibration, Confusion, Figures, Interval, Ranking, Reliability, Scored, SetFigures,
-    mean_average_precision, ranking, set_figures,
+    mean_average_precision, mean_roc_auc, ranking, set_figures,
 };
 use crate::predictions::Predictions;
 
@@ -97,8 +97,6 @@ impl Report {
     ) -> Self {
         let bootstrap = Bootstrap::new(predictions.rows.iter().map(|r| r.group.as_str()), resamples, seed);
         let (classes, scored) = predictions.scored();
-        let mut files = Reliability::new(predictions.task(), predictions.classes.len());
-        predictions.rows.iter().for_each(|row| files.add(&row.mean, &row.truth));
         let confusions = predictions.confusions();
         let mut report = Self {
             model,
@@ -111,7 +109,7 @@ impl Report {
             intervals: choice_intervals(predictions, &scored, &bootstrap),
             ranking: ranking(&classes, &scored),
             thresholds: Vec::new(),
-            calibration_files: files.figures(),
+            calibration_files: reliability(predictions, &vec![1; predictions.rows.len()]),
             calibration_frames: hops.and_then(Reliability::figures),
             tuned: None,
         };
@@ -175,9 +173,6 @@ impl Report {
         for (name, interval) in &self.intervals {
             writeln!(text, "  {name:28} {interval}")?;
         }
-        if let Some(auc) = self.ranking.mean_roc_auc {
-            writeln!(text, "  {:28} {auc:.4}", "ROC-AUC, mean of classes")?;
-        }
         for (what, calibration) in [("recordings", &self.calibration_files), ("hops", &self.calibration_frames)] {
             if let Some(c) = calibration {
                 writeln!(text, "{}", calibration_line(what, c))?;
@@ -211,12 +206,14 @@ fn one_line(name: &str, f: &Figures) -> String {
     )
 }
 
-/// Intervals of the strongest class, and of the mean average precision.
+/// Intervals of the strongest class, and of what needs no threshold.
 fn choice_intervals(predictions: &Predictions, scored: &[Scored], bootstrap: &Bootstrap) -> Intervals {
     let mut intervals = Intervals::new();
     let judged = predictions.judged().len();
     let mut note = |name, interval: Option<Interval>| intervals.extend(interval.map(|i| (name, i)));
     note("mean_average_precision", bootstrap.interval(mean_average_precision(scored, judged)));
+    note("mean_roc_auc", bootstrap.interval(mean_roc_auc(scored, judged)));
+    note("calibration_class_mean", bootstrap.interval(|weights| Some(reliability(predictions, weights)?.class_mean)));
     let pairs: Option<Vec<(usize, usize)>> =
         predictions.rows.iter().map(|row| Some((row.label()?, row.strongest()))).collect();
     if let Some(pairs) = pairs {
@@ -232,9 +229,19 @@ fn choice_intervals(predictions: &Predictions, scored: &[Scored], bootstrap: &Bo
         };
         note("accuracy", figure(|f| f.accuracy));
         note("macro_f1", figure(|f| f.macro_f1));
+        note("macro_precision", figure(|f| f.macro_precision));
         note("macro_recall", figure(|f| f.macro_recall));
     }
     intervals
+}
+
+/// How far the mean probabilities of the recordings can be believed, where recording `r` counts `weights[r]` times.
+fn reliability(predictions: &Predictions, weights: &[u32]) -> Option<Calibration> {
+    let mut files = Reliability::new(predictions.task(), predictions.classes.len());
+    for (row, times) in predictions.rows.iter().zip(weights) {
+        files.add_times(*times, &row.mean, &row.truth);
+    }
+    files.figures()
 }
 
 /// Figures where each recording's own thresholds decide.
@@ -248,7 +255,10 @@ fn at_thresholds(name: &str, predictions: &Predictions, bootstrap: &Bootstrap) -
         intervals.extend(bootstrap.interval(|w| Some(value(&figures(w)))).map(|i| (name, i)));
     };
     note("exact_match", |f| f.exact_match);
+    note("hamming_loss", |f| f.hamming_loss);
     note("macro_f1", |f| f.macro_f1);
+    note("macro_precision", |f| f.macro_precision);
     note("macro_recall", |f| f.macro_recall);
+    note("micro_f1", |f| f.micro_f1);
     AtThresholds { name: name.to_owned(), figures: figures(&vec![1; scored.len()]), intervals }
 }

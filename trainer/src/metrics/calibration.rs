@@ -85,33 +85,39 @@ impl Reliability {
     /// Takes one answer: a probability a class and whether it is there. With one class at a time, an answer without a
     /// known truth counts for nothing.
     pub fn add(&mut self, probabilities: &[f32], truth: &[Option<bool>]) {
+        self.add_times(1, probabilities, truth);
+    }
+
+    /// [`Self::add`], so many times.
+    pub fn add_times(&mut self, times: u32, probabilities: &[f32], truth: &[Option<bool>]) {
+        let often = f64::from(times);
         let known = probabilities.iter().zip(truth).enumerate();
         let known = known.filter_map(|(c, (p, t))| Some((c, f64::from(*p), (*t)?)));
         match self.task {
             Task::Technique => {
                 let Some(right) = truth.iter().position(|t| *t == Some(true)) else { return };
                 let best = argmax(probabilities);
-                take(&mut self.decided, f64::from(probabilities[best]), best == right);
-                self.surprise -= f64::from(probabilities[right]).max(LEAST).ln();
-                self.terms += 1;
+                take(&mut self.decided, times, f64::from(probabilities[best]), best == right);
+                self.surprise -= often * f64::from(probabilities[right]).max(LEAST).ln();
+                self.terms += u64::from(times);
                 for (c, p, there) in known {
-                    take(&mut self.classes[c], p, there);
-                    self.squares += square(p, there);
+                    take(&mut self.classes[c], times, p, there);
+                    self.squares += often * square(p, there);
                 }
             }
             Task::Instruments => {
                 for (c, p, there) in known {
-                    take(&mut self.classes[c], p, there);
+                    take(&mut self.classes[c], times, p, there);
                     if p >= 0.5 {
-                        take(&mut self.decided, p, there);
+                        take(&mut self.decided, times, p, there);
                     }
-                    self.surprise -= (if there { p } else { 1.0 - p }).max(LEAST).ln();
-                    self.squares += square(p, there);
-                    self.terms += 1;
+                    self.surprise -= often * (if there { p } else { 1.0 - p }).max(LEAST).ln();
+                    self.squares += often * square(p, there);
+                    self.terms += u64::from(times);
                 }
             }
         }
-        self.count += 1;
+        self.count += u64::from(times);
     }
 
     /// Takes what another one collected.
@@ -152,12 +158,12 @@ impl Reliability {
     }
 }
 
-fn take(diagram: &mut Diagram, p: f64, right: bool) {
+fn take(diagram: &mut Diagram, times: u32, p: f64, right: bool) {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a bin from 0 to 14")]
     let bin = ((p * BINS as f64) as usize).min(BINS - 1);
-    diagram[bin].count += 1;
-    diagram[bin].confidence += p;
-    diagram[bin].right += f64::from(u8::from(right));
+    diagram[bin].count += u64::from(times);
+    diagram[bin].confidence += f64::from(times) * p;
+    diagram[bin].right += f64::from(if right { times } else { 0 });
 }
 
 fn square(p: f64, there: bool) -> f64 {

@@ -45,7 +45,7 @@ pub fn ranking(classes: &[String], rows: &[Scored]) -> Ranking {
             support: there(true),
             absent: there(false),
             average_precision: weighted_average_precision(rows, c, &order, &once),
-            roc_auc: roc_auc(&known(rows, c)),
+            roc_auc: weighted_roc_auc(rows, c, &order, &once),
         }
     };
     let classes: Vec<ClassRanking> = classes.iter().enumerate().map(of_class).collect();
@@ -63,10 +63,16 @@ pub fn mean_average_precision(rows: &[Scored], classes: usize) -> impl Fn(&[u32]
     move |weights| mean((0..classes).filter_map(|c| weighted_average_precision(rows, c, &orders[c], weights)))
 }
 
+/// As [`mean_average_precision`], of the area under the ROC curve.
+pub fn mean_roc_auc(rows: &[Scored], classes: usize) -> impl Fn(&[u32]) -> Option<f64> + Sync {
+    let orders: Vec<Vec<usize>> = (0..classes).map(|c| order(rows, c)).collect();
+    move |weights| mean((0..classes).filter_map(|c| weighted_roc_auc(rows, c, &orders[c], weights)))
+}
+
 /// Average precision of scores and whether each is of a recording that holds the class. `None` without one that does.
 #[must_use]
 pub fn average_precision(scored: &[(f32, bool)]) -> Option<f64> {
-    let rows: Vec<Scored> = scored.iter().map(|(s, t)| Scored { scores: vec![*s], truth: vec![Some(*t)] }).collect();
+    let rows = of_one_class(scored);
     weighted_average_precision(&rows, 0, &order(&rows, 0), &vec![1; rows.len()])
 }
 
@@ -74,21 +80,12 @@ pub fn average_precision(scored: &[(f32, bool)]) -> Option<f64> {
 /// scores counting half. `None` where one of the two is missing.
 #[must_use]
 pub fn roc_auc(scored: &[(f32, bool)]) -> Option<f64> {
-    let mut sorted = scored.to_vec();
-    sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let (mut below, mut wins, mut positives) = (0.0, 0.0, 0.0);
-    for equal in sorted.chunk_by(|a, b| a.0 == b.0) {
-        let there = equal.iter().filter(|(_, t)| *t).count() as f64;
-        let not = equal.len() as f64 - there;
-        wins += there * (below + not / 2.0);
-        below += not;
-        positives += there;
-    }
-    (positives > 0.0 && below > 0.0).then(|| wins / (positives * below))
+    let rows = of_one_class(scored);
+    weighted_roc_auc(&rows, 0, &order(&rows, 0), &vec![1; rows.len()])
 }
 
-fn known(rows: &[Scored], class: usize) -> Vec<(f32, bool)> {
-    rows.iter().filter_map(|r| Some((r.scores[class], r.truth[class]?))).collect()
+fn of_one_class(scored: &[(f32, bool)]) -> Vec<Scored> {
+    scored.iter().map(|(s, t)| Scored { scores: vec![*s], truth: vec![Some(*t)] }).collect()
 }
 
 /// The recordings whose truth is known, the surest first.
@@ -98,19 +95,41 @@ fn order(rows: &[Scored], class: usize) -> Vec<usize> {
     order
 }
 
+/// The recordings in `order` by falling score, those of equal score together: how much those count that hold the class,
+/// and those that don't.
+fn steps<'a>(
+    rows: &'a [Scored],
+    class: usize,
+    order: &'a [usize],
+    weights: &'a [u32],
+) -> impl Iterator<Item = [f64; 2]> + 'a {
+    order.chunk_by(move |&a, &b| rows[a].scores[class] == rows[b].scores[class]).map(move |equal| {
+        let counted = |there: bool| {
+            let those = equal.iter().filter(|&&r| (rows[r].truth[class] == Some(true)) == there);
+            those.map(|&r| f64::from(weights[r])).sum()
+        };
+        [counted(true), counted(false)]
+    })
+}
+
 fn weighted_average_precision(rows: &[Scored], class: usize, order: &[usize], weights: &[u32]) -> Option<f64> {
     let (mut hits, mut all, mut sum) = (0.0, 0.0, 0.0);
-    for equal in order.chunk_by(|&a, &b| rows[a].scores[class] == rows[b].scores[class]) {
-        let new = |only_hits: bool| -> f64 {
-            let counted = equal.iter().filter(|&&r| !only_hits || rows[r].truth[class] == Some(true));
-            counted.map(|&r| f64::from(weights[r])).sum()
-        };
-        let new_hits = new(true);
-        hits += new_hits;
-        all += new(false);
-        if new_hits > 0.0 {
-            sum += new_hits * hits / all;
+    for [there, not] in steps(rows, class, order, weights) {
+        hits += there;
+        all += there + not;
+        if there > 0.0 {
+            sum += there * hits / all;
         }
     }
     (hits > 0.0).then(|| sum / hits)
+}
+
+fn weighted_roc_auc(rows: &[Scored], class: usize, order: &[usize], weights: &[u32]) -> Option<f64> {
+    let (mut above, mut wins, mut negatives) = (0.0, 0.0, 0.0);
+    for [there, not] in steps(rows, class, order, weights) {
+        wins += not * (above + there / 2.0);
+        above += there;
+        negatives += not;
+    }
+    (above > 0.0 && negatives > 0.0).then(|| wins / (above * negatives))
 }

@@ -54,7 +54,7 @@ pub struct Weighting {
 
 /// Weights of classes by their effective numbers of recordings (Cui et al. 2019), of mean 1: `(1 - b) / (1 - b^n)`. A
 /// class without recordings weighs as if it had one.
-pub(super) fn class_weights(counts: &[usize], beta: f64) -> Vec<f32> {
+fn class_weights(counts: &[usize], beta: f64) -> Vec<f32> {
     let weights: Vec<f64> = counts.iter().map(|&n| (1.0 - beta) / (1.0 - beta.powf(n.max(1) as f64))).collect();
     let mean = weights.iter().sum::<f64>() / weights.len().max(1) as f64;
     #[expect(clippy::cast_possible_truncation, reason = "numbers around 1")]
@@ -114,6 +114,13 @@ impl Weighting {
     #[must_use]
     pub fn plain(kind: LossKind) -> Self {
         Self { kind, focal: 0.0, classes: Vec::new() }
+    }
+
+    /// `class_balance` is the exponent's base of the effective numbers, 0 for none; `recordings`: of each class.
+    #[must_use]
+    pub fn new(kind: LossKind, focal: f32, class_balance: f64, recordings: impl Iterator<Item = usize>) -> Self {
+        let balanced = || class_weights(&recordings.collect::<Vec<_>>(), class_balance);
+        Self { kind, focal, classes: if class_balance > 0.0 { balanced() } else { Vec::new() } }
     }
 
     fn apply(&self, each: Tensor<3>) -> Tensor<3> {

@@ -3,8 +3,8 @@
 use burn::grad_clipping::GradientClippingConfig;
 use burn::module::{Module, ModuleVisitor, Param, ParamGroup};
 use burn::optim::decay::WeightDecayConfig;
-use burn::optim::{AdamWConfig, AdjustLrFn, ModuleOptimizer, MuonConfig};
-use burn::tensor::Tensor;
+use burn::optim::{AdamWConfig, AdjustLrFn, LearningRate, ModuleOptimizer, Muon, MuonConfig, MuonState, Optimizer};
+use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::Options;
@@ -18,8 +18,9 @@ pub enum OptimizerKind {
     /// Adam with decoupled weight decay (Loshchilov and Hutter 2019).
     #[default]
     Adamw,
-    /// The trunk's weight matrices go along their momentum made orthogonal (Jordan et al. 2024), as far as AdamW would
-    /// (Liu et al., «Muon is scalable for LLM training», 2025); all other weights by AdamW.
+    /// The trunk's weight matrices, and the filters of its convolutions as one row each, go along their momentum made
+    /// orthogonal (Jordan et al. 2024), as far as AdamW would (Liu et al., «Muon is scalable for LLM training», 2025); all
+    /// other weights by AdamW.
     Muon,
 }
 
@@ -42,10 +43,35 @@ pub(super) fn optimizer(options: &Options, net: &Net) -> ModuleOptimizer {
         .with_adjust_lr_fn(AdjustLrFn::MatchRmsAdamW)
         .with_weight_decay(Some(WeightDecayConfig::new(options.weight_decay)))
         .build();
-    adamw.with_group(ParamGroup::from_paths(matrices(net)), muon, clip.map(|clip| clip.init()))
+    adamw.with_group(ParamGroup::from_paths(matrices(net)), OnRows(muon), clip.map(|clip| clip.init()))
 }
 
-/// Paths of the trunk's weight matrices. Depthwise taps are two-dimensional as well, but no matrix product.
+/// Burn's [`Muon`], which takes matrices alone, on filters `[outputs, inputs, high, wide]` too: each output is a row.
+#[derive(Clone)]
+struct OnRows(Muon);
+
+impl Optimizer for OnRows {
+    type State<const D: usize> = MuonState<2>;
+
+    fn step<const D: usize>(
+        &self,
+        rate: LearningRate,
+        weights: Tensor<D>,
+        gradient: Tensor<D>,
+        state: Option<MuonState<2>>,
+    ) -> (Tensor<D>, Option<MuonState<2>>) {
+        let shape = weights.dims();
+        let rows = |x: Tensor<D>| x.reshape([shape[0], shape[1..].iter().product()]);
+        let (weights, state) = self.0.step(rate, rows(weights), rows(gradient), state);
+        (weights.reshape(shape), state)
+    }
+
+    fn to_device<const D: usize>(state: MuonState<2>, device: &Device) -> MuonState<2> {
+        Muon::to_device(state, device)
+    }
+}
+
+/// Paths of the trunk's weight matrices and filters. Depthwise taps are two-dimensional as well, but no matrix product.
 fn matrices(net: &Net) -> Vec<String> {
     #[derive(Default)]
     struct Matrices {
@@ -61,7 +87,7 @@ fn matrices(net: &Net) -> Vec<String> {
         }
         fn visit_float<const D: usize>(&mut self, _param: &Param<Tensor<D>>) {
             let in_trunk = self.path.first().is_some_and(|name| name == "trunk");
-            if D == 2 && in_trunk && self.path.last().is_some_and(|name| name == "weight") {
+            if D >= 2 && in_trunk && self.path.last().is_some_and(|name| name == "weight") {
                 self.found.push(self.path.join("."));
             }
         }
@@ -79,7 +105,7 @@ mod tests {
     use tocco_models::Task;
 
     use super::*;
-    use crate::net::{Head, NetConfig, Shape, TcnShape, Trunk, values};
+    use crate::net::{ConvShape, Head, NetConfig, Shape, TcnShape, Trunk, values};
     use crate::train::{NetKind, preset};
 
     const CHANNELS: usize = 24;
@@ -104,6 +130,23 @@ mod tests {
     fn block(net: &Net) -> &crate::net::Block {
         let Trunk::StreamTcn(trunk) = &net.trunk else { panic!("another network") };
         &trunk.blocks[1]
+    }
+
+    #[test]
+    fn filters_are_rows_of_a_matrix() {
+        let device = Device::flex();
+        let muon = MuonConfig::new().with_adjust_lr_fn(AdjustLrFn::MatchRmsAdamW).build();
+        let [weights, gradient] =
+            [1, 2].map(|_| Tensor::<4>::random([6, 5, 2, 3], Distribution::Normal(0.0, 1.0), &device));
+        let flat = |x: &Tensor<4>| x.clone().reshape([6, 30]);
+        let (stepped, state) = OnRows(muon.clone()).step(RATE, weights.clone(), gradient.clone(), None);
+        assert_eq!(values(&stepped), values(&muon.step(RATE, flat(&weights), flat(&gradient), None).0));
+        assert!(state.is_some());
+
+        let net =
+            NetConfig { inputs: 128, classes: 4, shape: Shape::Convolutional(ConvShape::ipt_v1()), own_heads: false };
+        let found = matrices(&Net::new(&net, 1, &device));
+        assert_eq!(found.iter().filter(|path| path.contains("filter")).count(), 8, "{found:?}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::loss::Weighting;
 use super::run::Run;
 use super::share::Lesson;
 use super::teacher::Teacher;
-use super::{loss, optimizer, validate};
+use super::{optimizer, validate};
 use crate::augment::SceneConfig;
 use crate::interrupt::Interrupts;
 use crate::net::Net;
@@ -223,13 +223,9 @@ impl<'a> Trainer<'a> {
 fn weighting(run: &Run, corpus: &Corpus) -> Weighting {
     let options = &run.settings.options;
     let training = &options.training;
-    let mut classes = Vec::new();
-    if training.class_balance > 0.0 {
-        let of = |class: usize| corpus.train.iter().filter(|clip| clip.classes >> class & 1 == 1).count();
-        let counts: Vec<usize> = (0..run.settings.classes.len()).map(of).collect();
-        classes = loss::class_weights(&counts, training.class_balance);
-    }
-    Weighting { kind: training.loss_for(options.task), focal: training.focal, classes }
+    let of = |class: usize| corpus.train.iter().filter(|clip| clip.classes >> class & 1 == 1).count();
+    let recordings = (0..run.settings.classes.len()).map(of);
+    Weighting::new(training.loss_for(options.task), training.focal, training.class_balance, recordings)
 }
 
 /// The sum of a step's losses.

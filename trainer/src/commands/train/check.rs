@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use tocco_models::{LogMel, MOST_EXTRA_WINDOWS};
 
+use super::LearningArgs;
 use crate::net::{Hearing, OnSummary, Shape, SummaryShape};
 use crate::train::{OptimizerKind, Options};
 
@@ -20,7 +21,6 @@ pub(super) fn check(options: &Options, checkpoint_s: f64) -> Result<()> {
         ("--hop", options.frontend.hop),
         ("--accumulate", options.training.accumulate),
         ("--plateau", options.training.plateau),
-        ("--patience", options.training.patience.unwrap_or(1)),
     ];
     if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
         bail!("{name} is 0: it must be at least 1");
@@ -30,13 +30,11 @@ pub(super) fn check(options: &Options, checkpoint_s: f64) -> Result<()> {
         ("--stay", options.stay, 0.0, 1.0),
         ("--overlap", options.overlap, 0.0, 1.0),
         ("--room", options.augmentation.room.chance, 0.0, 1.0),
-        ("--label-smoothing", options.label_smoothing, 0.0, 0.5),
         ("--balance", options.balance, 0.0, 1.0),
         ("--none-share", options.none_share, 0.0, 100.0),
         ("--scene-s", options.scene_s, 0.5, 20.0),
         ("--semitones", options.augmentation.pitch_shift.semitones.1, 0.0, 12.0),
         ("--tone-db", options.augmentation.tone_colour.db, 0.0, 40.0),
-        ("--focal", options.training.focal, 0.0, 10.0),
         ("--teacher-weight", options.training.teacher_weight, 0.0, 1.0),
         ("--teacher-temperature", options.training.teacher_temperature, 0.5, 20.0),
         ("--averaging", options.training.averaging, 0.0, 0.99999),
@@ -45,17 +43,27 @@ pub(super) fn check(options: &Options, checkpoint_s: f64) -> Result<()> {
     {
         bail!("{name} is {value}: it must lie between {low} and {high}");
     }
-    for (name, value, high) in [
-        ("--class-balance", options.training.class_balance, 0.999_999_999),
-        ("--warm-up", options.training.warm_up, 0.5),
-        ("--checkpoint-s", checkpoint_s, 1e6),
-    ] {
+    for (name, value, high) in [("--warm-up", options.training.warm_up, 0.5), ("--checkpoint-s", checkpoint_s, 1e6)] {
         ensure!((0.0..=high).contains(&value), "{name} is {value}: it must lie between 0 and {high}");
     }
     check_frontend(options)?;
     if !(options.lr > 0.0 && options.lr <= 1.0) {
         bail!("--lr is {}: it must lie between 0 and 1", options.lr);
     }
+    Ok(())
+}
+
+/// What is minimised, and when it is enough: of whole networks and of heads on encoders.
+pub(super) fn check_loss(asked: &LearningArgs) -> Result<()> {
+    let LearningArgs { label_smoothing, focal, class_balance, patience, .. } = asked;
+    for (name, value, high) in [("--label-smoothing", label_smoothing, 0.5), ("--focal", focal, 10.0)] {
+        ensure!((0.0..=high).contains(value), "{name} is {value}: it must lie between 0 and {high}");
+    }
+    ensure!(
+        (0.0..=0.999_999_999).contains(class_balance),
+        "--class-balance is {class_balance}: it must lie between 0 and 0.999999999"
+    );
+    ensure!(*patience != Some(0), "--patience is 0: it must be at least 1");
     Ok(())
 }
 

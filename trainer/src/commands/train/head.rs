@@ -4,12 +4,12 @@ use anyhow::{Result, bail, ensure};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches};
 
-use super::{Args, command, config};
+use super::{Args, check, command, config};
 use crate::encoder::{HeadKind, HeadTraining};
 use crate::toml_file::TomlFile;
 
 /// Options that hold with and without an encoder; those of its own stand under [`OWN`].
-const SHARED: [&str; 15] = [
+const SHARED: [&str; 20] = [
     "config",
     "manifest",
     "out",
@@ -20,6 +20,11 @@ const SHARED: [&str; 15] = [
     "batch-size",
     "lr",
     "weight-decay",
+    "loss",
+    "focal",
+    "class-balance",
+    "label-smoothing",
+    "patience",
     "segment",
     "segment-overlap",
     "padding",
@@ -50,11 +55,17 @@ pub(super) fn training(args: &Args, matches: &ArgMatches, tables: Option<&TomlFi
         batch_size: args.learning.batch_size.unwrap_or(32),
         lr: args.learning.lr.unwrap_or(2e-3),
         weight_decay: args.learning.weight_decay,
+        loss: args.learning.loss,
+        focal: args.learning.focal,
+        class_balance: args.learning.class_balance,
+        label_smoothing: args.learning.label_smoothing,
+        patience: args.learning.patience,
         seed: args.seed,
         windows: 1,
         cut: None,
         decision_s: 0.1,
     };
+    check::check_loss(&args.learning)?;
     for (name, value) in [("--epochs", training.epochs), ("--batch-size", training.batch_size)] {
         ensure!(value > 0, "{name} is 0: it must be at least 1");
     }
@@ -75,7 +86,7 @@ fn refuse_others(matches: &ArgMatches) -> Result<()> {
         let Some(name) = arg.get_long() else { continue };
         let why = match (name, arg.get_help_heading()) {
             ("from", _) => "a head on an encoder begins anew",
-            ("teacher", _) => "it teaches whole networks",
+            ("teacher" | "teacher-weight" | "teacher-temperature", _) => "it teaches whole networks",
             ("workers", _) => "the embeddings are there before the head learns",
             ("sounds-on-disk", _) => "recordings are heard one by one, and only the embeddings are kept",
             ("checkpoint-s", _) => "a head is trained too quickly for checkpoints",
@@ -83,7 +94,9 @@ fn refuse_others(matches: &ArgMatches) -> Result<()> {
             (_, Some("Frontend")) => "what the encoder hears is said with --encoder-rate, --encoder-mels and so on",
             (_, Some("Augment")) => AS_THEY_ARE,
             (_, Some("Data")) => "an encoder hears the recordings as they are, one by one",
-            _ => "a head learns with --epochs, --batch-size, --lr and --weight-decay alone",
+            (_, Some("Schedule")) => "a head learns by AdamW, at a rate that falls as a cosine",
+            ("devices", _) => "a head learns on one device",
+            _ => "a head learns without it",
         };
         bail!("--{name} does not go with --encoder: {why}");
     }
