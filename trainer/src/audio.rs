@@ -242,9 +242,9 @@ impl Reader {
                 .map_err(|e| not_audio(plain(&e)))?,
         };
         let rate = parameters.sample_rate.unwrap_or(0);
-        // An MP3 without a header of its own length is guessed at by its bit rate: no promise.
+        // An MP3 or raw AAC without a header of its own length is guessed at by its bit rate: no promise.
         let expected = track.num_frames.unwrap_or(0);
-        let promised = track.num_frames.filter(|_| !cut::is_mp3(path));
+        let promised = track.num_frames.filter(|_| !cut::is_mp3(path) && format.format_info().short_name != "aac");
         let track = track.id;
         Ok(Self {
             path: path.to_path_buf(),

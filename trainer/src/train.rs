@@ -25,7 +25,7 @@ pub use loss::{LossKind, Tensors, Weighting, loss};
 pub use optimizer::OptimizerKind;
 pub use presets::{NetKind, kind_of, preset};
 pub use request::{Request, WORKERS};
-pub(crate) use run::{CONFIG, clear};
+pub(crate) use run::{CONFIG, clear, keep};
 pub use run::{Figures, Run, Settings};
 pub use schedule::Schedule;
 pub use training::{Clip, Training};
@@ -172,9 +172,11 @@ pub fn resume(folder: &Path, manifest: Option<&Path>, until: Until) -> Result<Ru
         return material.train(&request, folder);
     };
     let run = Run::open(folder)?;
-    let corpus = Corpus::load(&material.manifest, &run.settings.classes, &run.settings.options, request.store(folder))?;
+    let (options, classes) = (&run.settings.options, &run.settings.classes);
+    let corpus = Corpus::load(&material.manifest, classes, options, request.store(folder))?;
+    let library = Library::load(&options.augmentation, options.sample_rate)?;
     ensure!(
-        material.classes == run.settings.classes && corpus.sum(&material.classes) == checkpoint.state.recordings,
+        &material.classes == classes && corpus.sum(classes, &library) == checkpoint.state.recordings,
         "{}: the recordings are not those that the training in {} began with: bring them back, or train anew without \
          --resume",
         request.manifest.display(),

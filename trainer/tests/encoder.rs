@@ -244,6 +244,32 @@ fn a_head_on_log_mel_exports_anew_and_notices_another_encoder() {
     assert!(refused.contains("not the encoder that the head was trained on"), "{refused}");
 }
 
+/// Where any number of instruments may sound, a recording called `none` holds none of them.
+#[test]
+fn noise_teaches_a_head_that_nothing_plays() {
+    let case = Case::new();
+    let encoder = audio_encoder(case.folder.path());
+    let mut text = std::fs::read_to_string(&case.manifest).unwrap();
+    for split in ["train", "val"] {
+        let clicks: Vec<f32> = (0..22_050 / 2).map(|i| if i % 4000 < 40 { 0.3 } else { 0.0 }).collect();
+        write_wav(&case.folder.path().join(format!("{split}.wav")), 22_050, &[&clicks]);
+        text += &format!("{split}.wav,none,clicks-{split},{split},0.5,22050\n");
+    }
+    std::fs::write(&case.manifest, text).unwrap();
+    let options = "--encoder-rate 16000 --epochs 2 --head linear --task instruments --no-report";
+    let Some(trained) = case.train(&encoder, "run", options) else { return };
+    let words = trained.ok().err;
+    assert!(
+        words.contains("21 recordings heard by the encoder") && words.contains("1 known") && !words.contains("skipped"),
+        "{words}"
+    );
+
+    // Its own file would take the place of the encoder's.
+    std::fs::rename(&encoder, case.folder.path().join("run/model.onnx")).unwrap();
+    let refused = case.train(&case.model("run"), "run", options).unwrap().refusal();
+    assert!(refused.contains("name another folder with --out") && case.model("run").exists(), "{refused}");
+}
+
 #[test]
 fn what_can_not_be_an_encoder_is_refused_before_anything_is_heard() {
     let case = Case::new();
@@ -289,6 +315,9 @@ fn an_encoder_hears_windows_as_they_are_asked_for() {
 fn a_head_takes_the_losses_of_whole_networks_and_ends_when_it_has_learnt_enough() {
     let case = Case::new();
     let encoder = audio_encoder(case.folder.path());
+    let text = std::fs::read_to_string(&case.manifest).unwrap();
+    let unequal: Vec<&str> = text.lines().filter(|row| !row.starts_with("high0.wav")).collect();
+    std::fs::write(&case.manifest, unequal.join("\n")).unwrap();
     let options = "--encoder-rate 16000 --seed 3 --head linear --no-report";
     let losses = ["", " --loss both", " --focal 2", " --class-balance 0.99", " --label-smoothing 0.2"];
     let mut heads = Vec::new();

@@ -209,9 +209,9 @@ fn reaction_and_flicker_by_hand() {
 }
 
 fn any_rows() -> impl Strategy<Value = Vec<Scored>> {
-    let cell = (0_u8..=10, prop_oneof![2 => Just(Some(true)), 3 => Just(Some(false)), 1 => Just(None)]);
+    let cell = (0_u8..=40, prop_oneof![2 => Just(Some(true)), 3 => Just(Some(false)), 1 => Just(None)]);
     let row = proptest::collection::vec(cell, 3).prop_map(|cells| Scored {
-        scores: cells.iter().map(|(s, _)| f32::from(*s) / 10.0).collect(),
+        scores: cells.iter().map(|(s, _)| f32::from(*s) / 40.0).collect(),
         truth: cells.iter().map(|(_, t)| *t).collect(),
     });
     proptest::collection::vec(row, 1..40)
@@ -258,7 +258,7 @@ proptest! {
         let tuned = best_thresholds(&rows, 3);
         let weights = vec![1; rows.len()];
         let best = set_figures(&names(3), &rows, &weights, |r, c| rows[r].scores[c] >= tuned[c]);
-        for fixed in [0.2, 0.3, 0.5, 0.75] {
+        for fixed in [0.05, 0.2, 0.3, 0.5, 0.75, 0.95] {
             for (a, b) in best.classes.iter().zip(&at(&rows, fixed).classes) {
                 prop_assert!(a.f1 >= b.f1 - 1e-9, "{} at {tuned:?}, {} at {fixed}", a.f1, b.f1);
             }

@@ -151,9 +151,46 @@ fn so_does_one_with_a_teacher_which_must_stay_the_same() {
         format!("{STREAMING} --accumulate 2 --teacher {}", teacher.display()).replace("--epochs 20", "--epochs 10");
     killed_in(folder.path(), &manifest, &options, 2);
 
-    std::fs::copy(folder.path().join("whole/model.onnx"), &teacher).unwrap();
+    let its_own = folder.path().join("whole/model.onnx");
+    let options = ["--teacher".to_owned(), its_own.display().to_string()];
+    let refused =
+        common::tocco([&arguments(&manifest, &folder.path().join("whole"), STREAMING)[..], &options].concat());
+    assert!(refused.refusal().contains("name another folder with --out") && its_own.exists());
+    std::fs::copy(its_own, &teacher).unwrap();
     let other = common::tocco(resuming(&folder.path().join("whole"))).refusal();
     assert!(other.contains("is not the model that the training"), "{other}");
+}
+
+/// Rooms are found from any folder, and must stay those that they were.
+#[test]
+fn a_training_in_recorded_rooms_goes_on_elsewhere_and_in_the_same_rooms_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = common::data_set(folder.path(), &[common::HIGH, common::LOW], &common::FIVE_PITCHES);
+    std::fs::create_dir(folder.path().join("rooms")).unwrap();
+    let mut rng = StdRng::seed_from_u64(1);
+    let mut room = |length: u16| -> Vec<f32> {
+        (0..length).map(|i| rng.random_range(-0.5..0.5) * (-5.0 * f32::from(i) / f32::from(length)).exp()).collect()
+    };
+    let hall = folder.path().join("rooms/hall.wav");
+    common::write_wav(&hall, common::RATE, &[&room(4000)]);
+    std::fs::write(folder.path().join("a.toml"), "[recorded_room]\nchance = 1\nfolder = \"rooms\"\n").unwrap();
+    let run = folder.path().join("run");
+    let options = STREAMING.replace("--epochs 20", "--epochs 100000");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tocco"))
+        .current_dir(folder.path())
+        .args(arguments(&manifest, &run, &format!("{options} --augment a.toml")))
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_for(&run.join("checkpoint"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let resumed = start(&resuming(&run));
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(interrupt(resumed).contains("going on after"));
+    common::write_wav(&hall, common::RATE, &[&room(5000)]);
+    let other = common::tocco(resuming(&run)).refusal();
+    assert!(other.contains("the recordings are not those"), "{other}");
 }
 
 /// A training so long that it has to be stopped; its first validation is far away.
@@ -167,12 +204,16 @@ fn started(folder: &Path, epochs: &str, file: &str) -> (PathBuf, Child) {
     let run = folder.join("run");
     let options = STREAMING.replace("--epochs 20", epochs);
     let child = start(&arguments(&manifest, &run, &options));
+    wait_for(&run.join(file));
+    (run, child)
+}
+
+fn wait_for(file: &Path) {
     let began = Instant::now();
-    while !run.join(file).exists() {
-        assert!(began.elapsed() < Duration::from_secs(60), "no {file} comes");
+    while !file.exists() {
+        assert!(began.elapsed() < Duration::from_secs(60), "{} does not come", file.display());
         std::thread::sleep(Duration::from_millis(20));
     }
-    (run, child)
 }
 
 /// Ctrl-C; what the program says then.

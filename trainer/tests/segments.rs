@@ -67,6 +67,7 @@ fn what_contradicts_windows_is_refused_by_name() {
         ("--segment 0.5 --net stream-gru", "--segment belongs to networks that hear windows"),
         ("--net mlp --padding full --scene-s 2", "--scene-s is about scenes: --padding cuts windows"),
         ("--net mlp --trim cut --polyphony 1..2", "--polyphony is about scenes: --trim cuts windows"),
+        ("--net mlp --trim cut --gain-db -6..0", "--gain-db is about scenes: --trim cuts windows"),
         ("--net mlp --segment 0.001", "--segment is 0.001 s: it must lie between 0.02 and 60"),
         ("--net mlp --segment 0.03", "--segment: 3 frames are too few"),
         ("--net ast --segment 0.5", "--segment 0.48 would do"),

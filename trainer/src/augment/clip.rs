@@ -1,9 +1,11 @@
 //! Recordings: what sounds in them, where, and how loud.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use tocco_models::FrontendConfig;
 
+use super::voices::middle_hz;
 use crate::samples::Samples;
 
 /// Samples over which the level of a clip is measured.
@@ -37,6 +39,8 @@ pub struct Clip {
     peak: f32,
     /// RMS of the loudest `LEVEL_HOP` samples.
     loudest: f32,
+    /// What [`Self::middle_hz`] found.
+    middle_hz: OnceLock<f32>,
 }
 
 impl Clip {
@@ -71,6 +75,7 @@ impl Clip {
             onset,
             peak,
             loudest,
+            middle_hz: OnceLock::new(),
         })
     }
 
@@ -84,6 +89,11 @@ impl Clip {
     /// RMS of its loudest moment, to which levels are relative.
     pub(super) fn loudest(&self) -> f32 {
         self.loudest
+    }
+
+    /// The frequency that has half of its energy under it, in Hz, at the clips' rate; measured once.
+    pub(super) fn middle_hz(&self, rate: u32) -> f32 {
+        *self.middle_hz.get_or_init(|| middle_hz(&self.samples, rate))
     }
 
     /// Amplitude of its loudest sample.
@@ -129,6 +139,6 @@ impl Clip {
     #[must_use]
     pub fn sounds(&self, frame: usize, frontend: &FrontendConfig) -> bool {
         let centre = (frame + 1) * frontend.hop;
-        self.level(centre.saturating_sub(frontend.window / 2) as f64) > SOUNDS_DB
+        self.level(centre.saturating_sub(frontend.shortest_window() / 2) as f64) > SOUNDS_DB
     }
 }

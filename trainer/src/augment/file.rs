@@ -83,7 +83,8 @@ impl Leaf<'_> {
         let value = Value::deserialize(ValueDeserializer::from(self.value.clone()))?;
         Ok(match (self.keys.last(), value) {
             (Some(&FOLDER), Value::String(folder)) if !folder.is_empty() => {
-                let folder: PathBuf = file.folder().join(folder);
+                // In full: a training may be resumed from elsewhere.
+                let folder: PathBuf = std::path::absolute(file.folder().join(folder))?;
                 Value::String(folder.to_str().context("the folder is not valid Unicode")?.to_owned())
             }
             (_, value) => value,

@@ -112,7 +112,7 @@ pub(super) fn tilt(samples: &mut [f32], db: f32, rate: f32) {
 pub(super) fn tone_colour(samples: &mut [f32], most: f32, rate: f32, rng: &mut StdRng) {
     let mut db = |scale: f32| rng.random_range(-1.0..=1.0_f32) * most * scale;
     let (low, high, first, second) = (db(1.0), db(1.3), db(1.0), db(0.7));
-    let mut hz = |from: f32, to: f32| from * (to / from).powf(rng.random::<f32>());
+    let mut hz = |from: f32, to: f32| (from * (to / from).powf(rng.random::<f32>())).min(HIGHEST_EDGE * rate);
     let filters = [
         Biquad::shelf(false, hz(80.0, 400.0), low, rate),
         Biquad::shelf(true, hz(1500.0, 5000.0), high, rate),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use rayon::prelude::*;
 use tocco_models::{FrontendConfig, LogMel};
 
 use super::clip::{Clip, LEVEL_HOP, OVER_DB, SOUNDS_DB};
@@ -14,7 +15,7 @@ use super::effects::Effects;
 use super::library::Library;
 use super::made::Made;
 use super::note::{Note, Variation};
-use super::voices::{Choice, Registers, Voices, middle_hz};
+use super::voices::{Choice, Registers, Voices};
 use super::{gain, mask};
 
 /// Seconds after a change for which no answer is asked: the analysis window straddles it.
@@ -184,7 +185,7 @@ impl<'a> SceneMaker<'a> {
             log_mel: LogMel::new(config.rate, &config.frontend)?,
             effects: Effects::new(&config.augmentation, &config.library, samples, config.rate),
             registers: (config.voices.choice == Choice::Range && config.voices.polyphony.most > 1)
-                .then(|| Registers::new(&clips.iter().map(|c| middle_hz(&c.samples, config.rate)).collect::<Vec<_>>())),
+                .then(|| Registers::new(&clips.par_iter().map(|clip| clip.middle_hz(config.rate)).collect::<Vec<_>>())),
             states: Vec::new(),
             heard: Vec::new(),
         })

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail, ensure};
-use tocco_models::{Model, write_beside};
+use tocco_models::{Model, NONE, write_beside};
 
 use crate::engine::{self, Provider};
 use crate::ensemble::{self, Heard, Member};
@@ -65,7 +65,7 @@ fn heard(args: &Args, members: &[Member]) -> Result<Vec<Heard>> {
     let rows: Vec<&Row> = manifest.split(Split::Val).collect();
     for label in rows.iter().flat_map(|row| &row.labels) {
         ensure!(
-            classes.contains(label),
+            classes.contains(label) || label == NONE,
             "{}: the models know no class «{label}»; their classes are {}",
             args.manifest.display(),
             classes.join(", ")

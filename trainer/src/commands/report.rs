@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use tocco_models::Policy;
+use tocco_models::{Policy, Task};
 
 use super::engine::EngineArgs;
 use crate::encoder::EncoderRun;
 use crate::engine::Provider;
 use crate::evaluation::Wanted;
 use crate::listen::{Ear, Engine};
-use crate::manifest::{Manifest, Split};
+use crate::manifest::{Manifest, Row, Split};
 use crate::page;
 use crate::report::{Subject, html};
 use crate::train::Run;
@@ -136,7 +136,17 @@ impl Page<'_> {
     fn write(self, out: &Path) -> Result<()> {
         let card = self.ear.model.card();
         let rows = self.manifest.split(self.split);
-        let wanted = rows.map(|row| Wanted::new(card, row)).collect::<Result<Vec<_>>>()?;
+        // As in training: where one class is told at a time, recordings of several are not judged.
+        let (rows, left): (Vec<&Row>, Vec<&Row>) =
+            rows.partition(|row| card.task == Task::Instruments || row.labels.len() == 1);
+        if !left.is_empty() {
+            super::remark(format_args!(
+                "{} of {} recordings have not one label, and are not judged",
+                left.len(),
+                left.len() + rows.len()
+            ));
+        }
+        let wanted = rows.into_iter().map(|row| Wanted::new(card, row)).collect::<Result<Vec<_>>>()?;
         let (path, split) = (self.manifest.path.display(), self.split.name());
         ensure!(!wanted.is_empty(), "{path}: the split «{split}» holds no recording to judge the model by");
         let name = self.manifest.path.file_name().unwrap_or_default().to_string_lossy();

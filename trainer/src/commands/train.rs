@@ -28,7 +28,7 @@ use crate::net::{GruShape, OnSummary, Shape, SummaryShape, TcnShape};
 use crate::toml_file::TomlFile;
 use crate::train::{
     Clip, DeviceKind, LossKind, NONE_SHARE, NetKind, OptimizerKind, Options, Request, Schedule, Training, Until,
-    WORKERS, preset, resume, train,
+    WORKERS, keep, preset, resume, train,
 };
 
 /// Options of `tocco train`.
@@ -309,6 +309,7 @@ pub fn run(args: Args) -> Result<()> {
             let is_name = model.as_ref().is_some_and(|model| model == out && shipped(model).is_some());
             ensure!(!is_name, "--out {}: --{option} names the shipped model so: name another folder", out.display());
         }
+        teacher.iter().try_for_each(|teacher| keep("teacher", teacher, out))?;
         let request = Request {
             manifest,
             from,
@@ -446,6 +447,9 @@ fn options(args: &Args, matches: &ArgMatches, tables: Option<&TomlFile>) -> Resu
         !fitted || learning.teacher.is_none(),
         "--teacher does not go with --net svm: a support vector machine is fitted to labels"
     );
+    if fitted {
+        remark("a support vector machine is fitted at once: the options of the loss and the schedule have no say");
+    }
     ensure!(
         frozen <= options.epochs,
         "--freeze-trunk-epochs is {frozen}: it must be no more than --epochs, {}",

@@ -9,11 +9,12 @@ use burn::module::Module;
 use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::{Device, Tensor, TensorData};
 use indicatif::ProgressBar;
+use rand::distr::Distribution;
+use rand::distr::weighted::WeightedIndex;
 use rand::rngs::StdRng;
-use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
-use tocco_models::Task;
+use tocco_models::{NONE, Task};
 
 use super::cache::Embeddings;
 use super::embed::{Encoder, Unusable};
@@ -87,7 +88,8 @@ impl HeadTraining {
             Task::Technique => LossKind::CrossEntropy,
             Task::Instruments => LossKind::Binary,
         });
-        let of = |class: usize| learnt.iter().filter(|item| item.sounding >> class & 1 == 1).count();
+        let recordings = || learnt.iter().filter(|item| item.is_recording);
+        let of = |class: usize| recordings().filter(|item| item.sounding >> class & 1 == 1).count();
         Weighting::new(kind, self.focal, self.class_balance, (0..classes).map(of))
     }
 }
@@ -100,6 +102,8 @@ pub(super) struct Item {
     pub known: u128,
     /// How often it is drawn against the others.
     pub weight: f32,
+    /// Whether somebody recorded it; rooms in which nobody plays are made.
+    pub is_recording: bool,
     pub heard: Embeddings,
 }
 
@@ -140,8 +144,9 @@ pub fn train(
     run.try_export()?;
     std::fs::create_dir_all(out).with_context(|| format!("{}: the folder can't be made", out.display()))?;
     let mut learnt = listen(&mut encoder, manifest, Split::Train, &classes, training)?;
-    if let Some(none) = classes.iter().position(|c| c == tocco_models::NONE) {
-        learnt.push(Item { sounding: 1 << none, known: u128::MAX, weight: 1.0, heard: encoder.rooms(ROOMS)? });
+    if let Some(none) = classes.iter().position(|c| c == NONE) {
+        let heard = encoder.rooms(ROOMS)?;
+        learnt.push(Item { sounding: 1 << none, known: u128::MAX, weight: 1.0, is_recording: false, heard });
     }
     for (index, class) in classes.iter().enumerate() {
         let named = manifest.rows.iter().any(|row| row.labels.contains(class));
@@ -209,6 +214,7 @@ fn item(encoder: &mut Encoder, row: &Row, classes: &[String], training: &HeadTra
     let bits = |labels: &[String]| -> Result<u128> {
         labels.iter().try_fold(0, |bits, label| match classes.iter().position(|c| c == label) {
             Some(index) => Ok(bits | 1 << index),
+            None if label == NONE => Ok(bits),
             None => Err(Unusable(format!("{at}: the class «{label}» is none of the model's")).into()),
         })
     };
@@ -217,9 +223,10 @@ fn item(encoder: &mut Encoder, row: &Row, classes: &[String], training: &HeadTra
         return Err(Unusable(format!("{at}: it has {count} labels: a technique model learns from one each")).into());
     }
     let sounding = bits(&row.labels)?;
-    let known = if row.known.is_empty() { u128::MAX } else { bits(&row.known)? | sounding };
+    let of_one = row.known.is_empty() || training.task == Task::Technique;
+    let known = if of_one { u128::MAX } else { bits(&row.known)? | sounding };
     let heard = encoder.recording(&row.path, training.windows, training.cut.as_ref())?;
-    Ok(Item { sounding, known, weight: row.weight, heard })
+    Ok(Item { sounding, known, weight: row.weight, is_recording: true, heard })
 }
 
 /// Whether every sequence of embeddings has the length and they have the size of the first.
@@ -271,7 +278,7 @@ fn learn(
     let steps = (windows / training.batch_size).max(FEWEST_STEPS);
     let total = steps * training.epochs;
     let mut rng = StdRng::seed_from_u64(training.seed);
-    let draw = Draw::new(learnt, head.classes.len());
+    let draw = Draw::new(learnt, head.classes.len())?;
     let weighting = training.weighting(learnt, head.classes.len());
     let mut best: Option<(f64, Vec<f32>)> = None;
     let mut waited = 0;
@@ -280,7 +287,7 @@ fn learn(
     let plan = Plan { epochs: training.epochs, steps: total, first_step: 0, step_sound_s };
     let mut watcher = Watcher::start(&run.folder, plan, &run.chosen())?;
     for step in 0..total {
-        let batch = draw.batch(learnt, head, training.batch_size, &mut rng)?;
+        let batch = draw.batch(learnt, head, training.batch_size, &mut rng);
         let way = (step as f64 + 0.5) / total as f64;
         let rate = training.lr * 0.5 * (1.0 + (std::f64::consts::PI * way).cos());
         let batch = batch.tensors(head, training.label_smoothing, &on_device);
@@ -358,31 +365,35 @@ impl Batch {
 
 /// Draws windows: every class equally often, then a recording of it by its weight, then a window of that.
 struct Draw {
-    by_class: Vec<Vec<usize>>,
+    /// The recordings of each class that has some, and of no class; drawn by their weights.
+    by_class: Vec<(Vec<usize>, WeightedIndex<f32>)>,
 }
 
 impl Draw {
-    fn new(items: &[Item], classes: usize) -> Self {
+    fn new(items: &[Item], classes: usize) -> Result<Self> {
         let of = |class: usize| (0..items.len()).filter(|i| items[*i].sounding >> class & 1 == 1).collect();
         let silent: Vec<usize> = (0..items.len()).filter(|i| items[*i].sounding == 0).collect();
-        let by_class: Vec<Vec<usize>> = (0..classes).map(of).chain([silent]).filter(|of| !of.is_empty()).collect();
-        Self { by_class }
+        let weighted = |of: Vec<usize>| {
+            let weights = WeightedIndex::new(of.iter().map(|i| items[*i].weight));
+            Ok((of, weights.context("the weights can't be drawn by")?))
+        };
+        let by_class = (0..classes).map(of).chain([silent]).filter(|of| !of.is_empty()).map(weighted);
+        Ok(Self { by_class: by_class.collect::<Result<_>>()? })
     }
 
-    fn batch(&self, items: &[Item], head: &Settings, size: usize, rng: &mut StdRng) -> Result<Batch> {
+    fn batch(&self, items: &[Item], head: &Settings, size: usize, rng: &mut StdRng) -> Batch {
         let classes = head.classes.len();
         let mut batch = Batch { frames: Vec::new(), targets: Vec::new(), known: Vec::new() };
         for _ in 0..size {
-            let of = &self.by_class[rng.random_range(0..self.by_class.len())];
-            let item = of.choose_weighted(rng, |i| items[*i].weight).context("the weights can't be drawn by")?;
-            let item = &items[*item];
+            let (of, weights) = &self.by_class[rng.random_range(0..self.by_class.len())];
+            let item = &items[of[weights.sample(rng)]];
             let window = rng.random_range(0..item.heard.windows);
             batch.frames.extend(window_of(item, window, head));
             let bit = |bits: u128, class: usize| f32::from(u8::from(bits >> class & 1 == 1));
             batch.targets.extend((0..classes).map(|class| bit(item.sounding, class)));
             batch.known.extend((0..classes).map(|class| bit(item.known, class)));
         }
-        Ok(batch)
+        batch
     }
 }
 
@@ -429,14 +440,14 @@ mod tests {
     fn a_recording_is_drawn_as_often_as_its_weight_says_and_each_class_alike() {
         let item = |class: usize, number: f32, weight: f32| {
             let heard = Embeddings { windows: 1, time: 1, size: 1, numbers: vec![number] };
-            Item { sounding: 1 << class, known: u128::MAX, weight, heard }
+            Item { sounding: 1 << class, known: u128::MAX, weight, is_recording: true, heard }
         };
         let items = [item(0, 1.0, 4.0), item(0, 2.0, 1.0), item(1, 3.0, 0.1)];
         let classes = ["a", "b"].map(str::to_owned);
         let shape = HeadKind::Linear.shape(1).unwrap();
         let head = settings(shape, Task::Technique, &classes, 1, (&[0.0], &[1.0]));
         let mut rng = StdRng::seed_from_u64(1);
-        let batch = Draw::new(&items, 2).batch(&items, &head, 4000, &mut rng).unwrap();
+        let batch = Draw::new(&items, 2).unwrap().batch(&items, &head, 4000, &mut rng);
         let share = |number: f32| batch.frames.iter().filter(|x| **x == number).count() as f64 / 4000.0;
         assert!((share(1.0) - 0.4).abs() < 0.04 && (share(2.0) - 0.1).abs() < 0.04, "{}", share(1.0));
         assert!((share(3.0) - 0.5).abs() < 0.04, "{}", share(3.0));

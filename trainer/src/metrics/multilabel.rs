@@ -124,11 +124,16 @@ pub fn set_figures(
 }
 
 /// For each class the threshold with the best F1 on these recordings; among equals the one nearest to 0.5. 0.5 where no
-/// recording holds the class. Thresholds lie midway between two scores that occur, and within 0.05 and 0.95.
+/// recording holds the class. Thresholds lie midway between two scores that occur, or are the lowest or highest that
+/// is allowed, 0.05 and 0.95.
 #[must_use]
 pub fn best_thresholds(rows: &[Scored], classes: usize) -> Vec<f32> {
     (0..classes).map(|c| best_threshold(rows, c)).collect()
 }
+
+/// Thresholds that are allowed.
+const LOWEST: f32 = 0.05;
+const HIGHEST: f32 = 0.95;
 
 fn best_threshold(rows: &[Scored], class: usize) -> f32 {
     let mut scored: Vec<(f32, bool)> = rows.iter().filter_map(|r| Some((r.scores[class], r.truth[class]?))).collect();
@@ -137,11 +142,12 @@ fn best_threshold(rows: &[Scored], class: usize) -> f32 {
     let (mut best, mut hits) = ((0.0, 0.5_f32), 0.0);
     for i in 0..scored.len() {
         hits += if scored[i].1 { 1.0 } else { 0.0 };
-        let next = scored.get(i + 1).map_or(0.0, |s| s.0);
-        if next == scored[i].0 {
+        let (this, next) = (scored[i].0, scored.get(i + 1).map_or(0.0, |s| s.0));
+        let threshold = ((this + next) / 2.0).clamp(LOWEST, HIGHEST);
+        // Equal scores can't be told apart, and a bound that lies elsewhere cuts elsewhere.
+        if !(next < threshold && threshold <= this) {
             continue;
         }
-        let threshold = ((scored[i].0 + next) / 2.0).clamp(0.05, 0.95);
         let f1 = ratio(2.0 * hits, there + (i + 1) as f64);
         if f1 > best.0 || (f1 == best.0 && f1 > 0.0 && (threshold - 0.5).abs() < (best.1 - 0.5).abs()) {
             best = (f1, threshold);

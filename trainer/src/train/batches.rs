@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::{Receiver, sync_channel};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -344,11 +344,17 @@ pub(super) fn statistics(
         }
     }
     #[expect(clippy::cast_possible_truncation, reason = "log-mel values")]
-    Ok(sum
+    let (mean, deviation): (Vec<f32>, Vec<f32>) = sum
         .iter()
         .zip(&squares)
         .map(|(s, q)| ((s / count) as f32, ((q / count - (s / count).powi(2)).max(1e-4)).sqrt() as f32))
-        .unzip())
+        .unzip();
+    // Before an older run makes room for one that could not learn.
+    ensure!(
+        mean.iter().chain(&deviation).all(|x| x.is_finite()),
+        "the augmented sound is not made of numbers: one of the effects fails with these recordings"
+    );
+    Ok((mean, deviation))
 }
 
 #[cfg(test)]

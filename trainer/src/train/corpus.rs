@@ -9,7 +9,7 @@ use tocco_models::{NONE, Task, resample_all};
 
 use super::Options;
 use crate::audio;
-use crate::augment::Clip;
+use crate::augment::{Clip, Library};
 use crate::commands::remark;
 use crate::hash::Sum;
 use crate::labels::OF_ONE_FILE;
@@ -106,8 +106,9 @@ impl Corpus {
         Ok(corpus)
     }
 
-    /// A sum over the recordings that shape the weights: another one means other recordings.
-    pub(super) fn sum(&self, classes: &[String]) -> String {
+    /// A sum over the recordings that shape the weights, those of rooms and backgrounds included: another one means other
+    /// recordings.
+    pub(super) fn sum(&self, classes: &[String], library: &Library) -> String {
         let mut sum = Sum::new();
         classes.iter().for_each(|class| sum.add_bytes(class.as_bytes()));
         for clip in self.train.iter().chain(&self.val) {
@@ -123,6 +124,9 @@ impl Corpus {
             if clip.weight != 1.0 {
                 sum.add(u64::from(clip.weight.to_bits()));
             }
+        }
+        for samples in library.responses.iter().chain(&library.backgrounds) {
+            samples.iter().for_each(|sample| sum.add(u64::from(sample.to_bits())));
         }
         format!("{:016x}", sum.value())
     }
@@ -157,7 +161,7 @@ fn usable(row: &Row, classes: &[String], options: &Options, pieces: usize) -> Op
 fn clips(row: &Row, classes: &[String], options: &Options, pieces: usize) -> Result<Vec<Clip>> {
     let at = row.path.display();
     let labels = row.labels.len();
-    if labels != 1 && (labels == 0 || options.task == Task::Technique) {
+    if labels != 1 && options.task == Task::Technique {
         bail!("{at}: it has {labels} labels: with --task technique recordings of one class each are trained on");
     }
     let mut sounding = 0;
@@ -176,10 +180,12 @@ fn clips(row: &Row, classes: &[String], options: &Options, pieces: usize) -> Res
     let loudest = peak(&sound.samples);
     // Groups are named collection/instrument/pitch or the like: all but the last part says which instrument it is.
     let (kind, own) = row.group.rsplit_once('/').unwrap_or(("", &row.group));
-    let known = (0..classes.len()).filter(|c| row.sounds(&classes[*c]).is_some()).fold(0, |set, c| set | 1 << c);
+    // One class at a time: the label says of all others that they are not there.
+    let is_known = |class: usize| options.task == Task::Technique || row.sounds(&classes[class]).is_some();
+    let known = (0..classes.len()).filter(|class| is_known(*class)).fold(0, |set, c| set | 1 << c);
     let (mut clips, mut silent) = (Vec::new(), true);
-    let all = sound.samples.chunks(sound.samples.len().div_ceil(count)).take(pieces);
-    for piece in all.filter(|piece| peak(piece) > REST * loudest) {
+    let all = sound.samples.chunks(sound.samples.len().div_ceil(count));
+    for piece in all.filter(|piece| peak(piece) > REST * loudest).take(pieces) {
         let samples = resample_all(piece, rate, f64::from(options.sample_rate))?;
         let Some(mut clip) = Clip::new(samples, sounding, known, kind) else { continue };
         silent = false;
@@ -218,9 +224,16 @@ mod tests {
         audio::write_wav(&path, &samples, u32::from(rate)).unwrap();
         let manifest = folder.path().join("m.csv");
         let text = format!("path,labels,group,split,duration_s,sample_rate\nlong.wav,flute,long,train,138,{rate}\n");
-        std::fs::write(&manifest, text).unwrap();
+        std::fs::write(&manifest, &text).unwrap();
         let manifest = Manifest::read(&manifest).unwrap();
+        let late: Vec<f32> =
+            samples.iter().enumerate().map(|(i, s)| if i < 54 * usize::from(rate) { 0.0 } else { *s }).collect();
+        audio::write_wav(&folder.path().join("late.wav"), &late, u32::from(rate)).unwrap();
+        let text = text.replace("long.wav", "late.wav");
+        std::fs::write(folder.path().join("late.csv"), text).unwrap();
+        let late = Manifest::read(&folder.path().join("late.csv")).unwrap();
         let (classes, options) = (["flute".to_owned()], preset(NetKind::StreamTcn, Task::Instruments));
+        assert!(usable(&late.rows[0], &classes, &options, 1).is_some(), "it begins with a rest");
         let seconds = |pieces| -> Vec<usize> {
             let clips = usable(&manifest.rows[0], &classes, &options, pieces);
             clips.iter().flatten().map(|clip| clip.samples.len() / options.sample_rate as usize).collect()

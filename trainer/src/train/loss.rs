@@ -4,8 +4,12 @@ use burn::tensor::{Tensor, TensorData, activation};
 use serde::{Deserialize, Serialize};
 use tocco_models::Task;
 
+use crate::metrics::mean;
+
 /// Nobody is surer than this: the power of an exact 0 has no gradient.
 const SURE: f32 = 1e-6;
+/// What is taken from the logit of a class that nobody listened for, so that softmax leaves it out.
+const UNHEARD: f32 = 1e4;
 
 /// A batch on the device.
 pub struct Tensors {
@@ -33,7 +37,7 @@ pub(super) struct Taught {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LossKind {
-    /// Which of the classes (cross-entropy).
+    /// Which of the classes that somebody listened for (cross-entropy).
     CrossEntropy,
     /// For each class, whether it sounds (binary cross-entropy); what nobody listened for does not count.
     Binary,
@@ -53,12 +57,13 @@ pub struct Weighting {
 }
 
 /// Weights of classes by their effective numbers of recordings (Cui et al. 2019), of mean 1: `(1 - b) / (1 - b^n)`. A
-/// class without recordings weighs as if it had one.
+/// class without recordings, as `none` that silence and noise teach, weighs 1.
 fn class_weights(counts: &[usize], beta: f64) -> Vec<f32> {
-    let weights: Vec<f64> = counts.iter().map(|&n| (1.0 - beta) / (1.0 - beta.powf(n.max(1) as f64))).collect();
-    let mean = weights.iter().sum::<f64>() / weights.len().max(1) as f64;
+    let of = |n: usize| (n > 0).then(|| (1.0 - beta) / (1.0 - beta.powf(n as f64)));
+    let weights: Vec<Option<f64>> = counts.iter().map(|n| of(*n)).collect();
+    let mean = mean(weights.iter().flatten().copied()).unwrap_or(1.0);
     #[expect(clippy::cast_possible_truncation, reason = "numbers around 1")]
-    weights.iter().map(|w| (w / mean) as f32).collect()
+    weights.iter().map(|w| w.map_or(1.0, |w| (w / mean) as f32)).collect()
 }
 
 /// Mean loss over the frames that count.
@@ -82,8 +87,9 @@ pub(super) fn distillation(logits: &Tensor<3>, taught: &Taught, task: Task, temp
 }
 
 fn cross_entropy(logits: &Tensor<3>, batch: &Tensors, weighting: &Weighting) -> Tensor<1> {
-    let logarithms = activation::log_softmax(logits.clone(), 2);
-    let mut wrong = logarithms.clone() * batch.distribution.clone();
+    let heard_for = logits.clone() + (batch.known.clone() - 1.0) * UNHEARD;
+    let logarithms = activation::log_softmax(heard_for, 2);
+    let mut wrong = logarithms.clone() * (batch.distribution.clone() * batch.known.clone());
     if weighting.focal > 0.0 {
         wrong = wrong * (logarithms.exp().neg() + 1.0).clamp_min(SURE).powf_scalar(weighting.focal);
     }
@@ -116,7 +122,7 @@ impl Weighting {
         Self { kind, focal: 0.0, classes: Vec::new() }
     }
 
-    /// `class_balance` is the exponent's base of the effective numbers, 0 for none; `recordings`: of each class.
+    /// `class_balance`: the base of the effective numbers, 0 where all classes count alike; `recordings`: of each class.
     #[must_use]
     pub fn new(kind: LossKind, focal: f32, class_balance: f64, recordings: impl Iterator<Item = usize>) -> Self {
         let balanced = || class_weights(&recordings.collect::<Vec<_>>(), class_balance);
@@ -203,8 +209,12 @@ mod tests {
     #[test]
     fn a_class_that_nobody_listened_for_costs_nothing() {
         let known = [1.0, 0.0, 1.0, 1.0, 0.0, 0.0];
-        let each = |x: f32| masked(&[3.0, x, 0.5, 0.5, 0.0, 0.0], &Weighting::plain(LossKind::Binary), &known);
-        assert!((each(-7.0) - each(7.0)).abs() < 1e-5);
+        for kind in [LossKind::CrossEntropy, LossKind::Binary, LossKind::Both] {
+            let cost = |a: f32, x: f32| masked(&[a, x, 0.5, 0.5, 0.0, 0.0], &Weighting::plain(kind), &known);
+            assert!((cost(3.0, -7.0) - cost(3.0, 7.0)).abs() < 1e-5, "{kind:?}");
+            let learns = cost(-3.0, 7.0) > cost(3.0, 7.0) + 0.1;
+            assert_eq!(learns, kind != LossKind::CrossEntropy, "{kind:?}: which of one class it is, is no question");
+        }
     }
 
     #[test]
@@ -226,7 +236,9 @@ mod tests {
         assert_eq!(all_alike, [1.0, 1.0]);
         let inverse = class_weights(&[10, 1000], 1.0 - 1e-9);
         assert!((inverse[0] / inverse[1] - 100.0).abs() < 0.1, "{inverse:?}");
-        let between = class_weights(&[10, 1000, 0], 0.999);
-        assert!(between[2] > between[0] && between[0] > between[1] && between[0] < 100.0 * between[1]);
+        let between = class_weights(&[10, 1000], 0.999);
+        assert!(between[0] > between[1] && between[0] < 100.0 * between[1], "{between:?}");
+        let with_none = class_weights(&[10, 1000, 0], 0.999);
+        assert_eq!(with_none, [between[0], between[1], 1.0], "what nobody recorded weighs as the others do on average");
     }
 }

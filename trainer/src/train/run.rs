@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use burn::module::Module;
 use burn::store::ModuleRecord;
 use burn::tensor::{Bytes, Device};
@@ -175,8 +175,7 @@ impl Run {
             }
         }
         let left = std::fs::read_dir(folder).with_context(|| folder.display().to_string())?;
-        for path in left.filter_map(|entry| Some(entry.ok()?.path())).filter(|p| p.extension() == Some("tmp".as_ref()))
-        {
+        for path in left.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| is_half_written(path)) {
             // What can't be removed is only litter.
             let _ = std::fs::remove_file(path);
         }
@@ -218,6 +217,20 @@ impl Run {
     }
 }
 
+/// Refuses a file that [`clear`] would remove from `out`, where an option names it.
+///
+/// # Errors
+/// Where it is one of those.
+pub(crate) fn keep(option: &str, file: &Path, out: &Path) -> Result<()> {
+    let own = |name: &str| Some(out.join(name).canonicalize().ok()? == file.canonicalize().ok()?);
+    ensure!(
+        !OLDER_FILES.iter().any(|name| own(name) == Some(true)),
+        "--{option} {}: the training would put its own file there: name another folder with --out",
+        file.display()
+    );
+    Ok(())
+}
+
 /// Removes what an older training left in a folder: its weights must never go out with other settings.
 ///
 /// # Errors
@@ -236,6 +249,12 @@ fn remove(path: &Path) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Whether the name is that of a file that is written beside another: NAME.PROCESS.tmp.
+fn is_half_written(path: &Path) -> bool {
+    let process = path.file_stem().and_then(|stem| Path::new(stem).extension()?.to_str());
+    path.extension() == Some("tmp".as_ref()) && process.is_some_and(|id| id.parse::<u32>().is_ok())
 }
 
 fn read_json<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T> {

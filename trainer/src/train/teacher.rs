@@ -98,7 +98,7 @@ impl Listener<'_> {
             }
         })?;
         let of_frame = |frame: usize| {
-            let middle = ((frame + 1) * self.frontend.hop).saturating_sub(self.frontend.window / 2) as u64;
+            let middle = ((frame + 1) * self.frontend.hop).saturating_sub(self.frontend.shortest_window() / 2) as u64;
             let after = answers.partition_point(|(about, _)| *about < middle);
             let around = &answers[after.saturating_sub(1)..(after + 1).min(answers.len())];
             let (about, nearest) = around.iter().min_by_key(|(about, _)| about.abs_diff(middle))?;

@@ -14,7 +14,7 @@ use super::loss::Weighting;
 use super::run::Run;
 use super::share::Lesson;
 use super::teacher::Teacher;
-use super::{optimizer, validate};
+use super::{Options, optimizer, validate};
 use crate::augment::SceneConfig;
 use crate::interrupt::Interrupts;
 use crate::net::Net;
@@ -39,6 +39,7 @@ pub(super) struct Trainer<'a> {
     /// Exponential mean of the weights: what is validated and exported.
     averaged: Vec<f32>,
     state: State,
+    steps_per_epoch: usize,
 }
 
 impl<'a> Trainer<'a> {
@@ -55,9 +56,10 @@ impl<'a> Trainer<'a> {
         let options = &run.settings.options;
         let optimizer = optimizer::optimizer(options, &net);
         let weighting = weighting(run, corpus);
+        let steps_per_epoch = steps_per_epoch(options, corpus, scene);
         let Some(checkpoint) = checkpoint else {
             let averaged = net.weights();
-            let recordings = corpus.sum(&run.settings.classes);
+            let recordings = corpus.sum(&run.settings.classes, &scene.library);
             let state = State {
                 step: 0,
                 best: None,
@@ -68,12 +70,24 @@ impl<'a> Trainer<'a> {
                 teacher: teacher.map(|teacher| teacher.sum.clone()),
                 seconds: 0.0,
             };
-            return Ok(Self { run, corpus, scene, devices, weighting, teacher, net, optimizer, averaged, state });
+            return Ok(Self {
+                run,
+                corpus,
+                scene,
+                devices,
+                weighting,
+                teacher,
+                net,
+                optimizer,
+                averaged,
+                state,
+                steps_per_epoch,
+            });
         };
         let (state, averaged) = (checkpoint.state.clone(), checkpoint.averaged.clone());
         let at = run.checkpoint();
         let (net, optimizer) = checkpoint.restore(net, optimizer).with_context(|| at.display().to_string())?;
-        Ok(Self { run, corpus, scene, devices, weighting, teacher, net, optimizer, averaged, state })
+        Ok(Self { run, corpus, scene, devices, weighting, teacher, net, optimizer, averaged, state, steps_per_epoch })
     }
 
     /// Makes the steps that are left, with batches from so many `workers`; a checkpoint after each validation and
@@ -84,7 +98,7 @@ impl<'a> Trainer<'a> {
     /// written then.
     pub fn all_steps(&mut self, every: Duration, workers: usize) -> Result<()> {
         let options = &self.run.settings.options;
-        let steps = self.steps_per_epoch();
+        let steps = self.steps_per_epoch;
         let total = steps * options.epochs;
         let first = self.state.step;
         let batches = options.training.accumulate;
@@ -144,18 +158,11 @@ impl<'a> Trainer<'a> {
         (self.scene.frames * self.scene.frontend.hop) as f64 / f64::from(self.scene.rate)
     }
 
-    fn steps_per_epoch(&self) -> usize {
-        let sound: usize = self.corpus.train.iter().map(|c| c.samples.len()).sum();
-        let scene = self.scene.frames * self.scene.frontend.hop;
-        let options = &self.run.settings.options;
-        (sound / (scene * options.batch_size * options.training.accumulate)).max(FEWEST_STEPS)
-    }
-
     /// One step; its loss where that is read.
     fn step(&mut self, next: &mut dyn FnMut() -> Result<Batch>, rate: f64) -> Result<Option<f32>> {
         let (step, options) = (self.state.step, &self.run.settings.options);
         let training = &options.training;
-        let frozen = step < training.freeze_trunk_epochs * self.steps_per_epoch();
+        let frozen = step < training.freeze_trunk_epochs * self.steps_per_epoch;
         let lesson = Lesson { options, weighting: &self.weighting, frozen, step };
         let (gradients, losses) = lesson.gradients(&self.net, self.devices, next)?;
         self.net = self.optimizer.step(rate, self.net.clone(), gradients);
@@ -217,6 +224,13 @@ impl<'a> Trainer<'a> {
             self.run.folder.display()
         )
     }
+}
+
+/// So many that together their scenes are as long as all recordings.
+fn steps_per_epoch(options: &Options, corpus: &Corpus, scene: &SceneConfig) -> usize {
+    let sound: usize = corpus.train.iter().map(|c| c.samples.len()).sum();
+    let scene = scene.frames * scene.frontend.hop;
+    (sound / (scene * options.batch_size * options.training.accumulate)).max(FEWEST_STEPS)
 }
 
 /// How the options weight the loss.

@@ -294,6 +294,20 @@ fn the_recipe_turns_everything_on_that_needs_no_recordings() {
     assert_eq!(off, ["backgrounds", "glide", "lossy_coding", "mixup", "recorded_room", "slur"]);
 }
 
+/// Filters whose edge lies above half the rate would ring for ever, or give no numbers.
+#[test]
+fn tone_colour_stays_finite_at_low_rates() {
+    let mut config = Config::off();
+    config.tone_colour.chance = 1.0;
+    for rate in [8000, 11_025] {
+        for seed in 0..200 {
+            let sound = copy(&hiss(4000, seed), rate, &config, &Library::default(), seed);
+            let peak = sound.iter().fold(0.0_f32, |peak, s| peak.max(s.abs()));
+            assert!(sound.iter().all(|s| s.is_finite()) && peak < 100.0, "{rate} Hz, seed {seed}: {peak}");
+        }
+    }
+}
+
 /// Every effect that changes a whole sound, always on.
 fn everything() -> Config {
     let mut config = Config::default();

@@ -28,7 +28,7 @@ pub(in crate::commands) struct SegmentArgs {
 }
 
 /// Options about scenes of several notes, by their fields: of no meaning where windows are cut from single recordings.
-pub(super) const OF_SCENES: [&str; 5] = ["scene_s", "stay", "overlap", "polyphony", "choice"];
+pub(super) const OF_SCENES: [&str; 6] = ["scene_s", "stay", "overlap", "polyphony", "gain_db", "choice"];
 
 impl SegmentArgs {
     /// How windows are cut from single recordings, if they are; `segment_s` is their length.
