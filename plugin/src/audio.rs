@@ -25,7 +25,8 @@ use ringbuf::traits::Consumer;
 use tocco_models::stream::{SoundInput, sound};
 
 use crate::inference::{Ends, sound_room};
-use crate::instance::Instance;
+use crate::instance::{Instance, lock};
+use crate::loader;
 use crate::midi::{Due, Incoming, Message, Sounding};
 use crate::mode::{Mode, Placed, Why};
 use crate::params::Channel;
@@ -65,6 +66,7 @@ impl Audio {
         let Ends { midi } = instance.engine().connect(output, sample_rate, largest_block);
         let instance = Arc::clone(instance);
         let clock = Clock::new(sample_rate, largest_block);
+        instance.published.bypassed.store(false, Ordering::Relaxed);
         Self {
             instance,
             input,
@@ -145,6 +147,10 @@ impl Audio {
             self.release = true;
         }
         self.release |= self.was_playing && !playing;
+        if playing && !self.was_playing && self.sounding.is_silent() {
+            // What ended when the host stopped, and holds on, is struck again.
+            self.instance.published.strike_again.store(true, Ordering::Relaxed);
+        }
         self.was_playing = playing;
     }
 
@@ -167,8 +173,10 @@ impl Audio {
         }
     }
 
-    /// Offline only: waits for the recognizer.
+    /// Offline only: waits for the recognizer, and for another model where one was chosen, so that a bounce is the same
+    /// however fast it goes.
     fn recognise(&self) {
+        loader::refresh(&self.instance, &mut lock(&self.instance.slot));
         let controls = self.instance.controls();
         let mut engine = self.instance.engine();
         service::guarded(&self.instance, &mut engine, |engine| {

@@ -324,6 +324,9 @@ impl Engine {
         if self.outlet.midi_was_on && !controls.midi_on {
             self.let_go();
         }
+        if self.outlet.published.strike_again.swap(false, Ordering::Relaxed) {
+            self.outlet.map.forget();
+        }
         self.outlet.midi_was_on = controls.midi_on;
     }
 

@@ -23,6 +23,8 @@ use crate::trial;
 
 /// A model is tried in blocks of at most so many samples.
 const LONGEST_TRIED: usize = 512;
+/// A file that was not there is looked for again after this pause.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(2);
 /// A name that was not known is looked up again after this pause.
 const LOOKUP_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
@@ -33,6 +35,10 @@ pub struct Slot {
     settings: Option<(u64, u8)>,
     /// The choice that is dealt with, well or not.
     choice: Option<ModelChoice>,
+    /// The settings' own choice, of those that could be loaded.
+    kept: Option<ModelChoice>,
+    /// The file that was not there, and when that was seen.
+    missing: Option<(PathBuf, Instant)>,
     mappings: BTreeMap<String, Mapping>,
     /// The revision of the settings whose slots are loaded.
     preloaded: Option<u64>,
@@ -71,6 +77,16 @@ impl Slot {
         self.activation = Some(activation);
     }
 
+    /// Whether the file that was missing is there.
+    fn is_back(&mut self) -> bool {
+        let Some((path, seen)) = &mut self.missing else { return false };
+        if seen.elapsed() < LOOK_AGAIN_AFTER {
+            return false;
+        }
+        *seen = Instant::now();
+        path.exists()
+    }
+
     /// The host deactivated it.
     pub fn deactivate(&mut self) {
         self.activation = None;
@@ -88,17 +104,22 @@ pub fn refresh(instance: &Instance, slot: &mut Slot) {
     let revision = instance.params.settings.revision();
     let mut new_mappings = false;
     let number = instance.params.slot();
-    if instance.try_again.swap(false, Ordering::AcqRel) {
+    let again = instance.try_again.swap(false, Ordering::AcqRel) || slot.is_back();
+    if again {
         slot.choice = None;
-        slot.settings = None;
     }
-    if slot.settings != Some((revision, number)) {
+    if again || slot.settings != Some((revision, number)) {
         let snapshot = instance.params.settings.snapshot();
+        let is_another_project =
+            snapshot.restored && slot.settings.is_none_or(|(dealt_with, _)| dealt_with != snapshot.revision);
         slot.settings = Some((snapshot.revision, number));
+        if is_another_project {
+            slot.kept = None;
+        }
         new_mappings = slot.mappings != snapshot.settings.mappings;
         slot.mappings.clone_from(&snapshot.settings.mappings);
         if slot.choice.as_ref() != Some(snapshot.settings.choice(number)) {
-            choose(instance, slot, &snapshot, number);
+            choose(instance, slot, &snapshot, number, is_another_project);
         }
     }
     if instance.broken.load(Ordering::Relaxed) && instance.panics.load(Ordering::Relaxed) == 1 {
@@ -114,16 +135,20 @@ pub fn refresh(instance: &Instance, slot: &mut Slot) {
     }
 }
 
-/// Loads the chosen model. If that fails, the one in use goes on, save where a project names another: its
-/// messages would be wrong under the project's mappings.
-fn choose(instance: &Instance, slot: &mut Slot, snapshot: &Snapshot, number: u8) {
+/// Loads the chosen model. If that fails, the one in use goes on, save where a project was opened that names another:
+/// its messages would be wrong under the project's mappings.
+fn choose(instance: &Instance, slot: &mut Slot, snapshot: &Snapshot, number: u8, is_another_project: bool) {
     let choice = snapshot.settings.choice(number);
     slot.choice = Some(choice.clone());
+    slot.missing = None;
     let outcome = catch_unwind(AssertUnwindSafe(|| load(choice)))
         .unwrap_or_else(|_| Err(format!("{choice}: the model makes the network engine fail")));
     match outcome {
         Ok(model) => {
             slot.models += 1;
+            if *choice == snapshot.settings.model {
+                slot.kept = Some(choice.clone());
+            }
             let loaded = Loaded { model, number: slot.models, choice: choice.clone() };
             instance.model.store(Some(Arc::new(loaded)));
             instance.panics.store(0, Ordering::Relaxed);
@@ -132,17 +157,21 @@ fn choose(instance: &Instance, slot: &mut Slot, snapshot: &Snapshot, number: u8)
             notices.recover();
         }
         Err(sentence) => {
-            match instance.model.load_full() {
-                Some(in_use) if !snapshot.restored => {
-                    // The project keeps what works.
+            if let ModelChoice::Path(path) = choice
+                && !path.exists()
+            {
+                slot.missing = Some((path.clone(), Instant::now()));
+            }
+            match (instance.model.load_full(), &slot.kept) {
+                (Some(_), _) if is_another_project => instance.model.store(None),
+                (Some(in_use), Some(kept)) if *choice == snapshot.settings.model && kept != choice => {
+                    // Picked on the panel or by a patch: the project keeps what works. What was only switched to by the
+                    // host's slot, or worked before, stays as it is written.
                     slot.choice = Some(in_use.choice.clone());
-                    instance.params.settings.change(|settings| {
-                        if settings.model == *choice {
-                            settings.model.clone_from(&in_use.choice);
-                        }
-                    });
+                    slot.missing = None;
+                    instance.params.settings.change(|settings| settings.model.clone_from(kept));
                 }
-                _ => instance.model.store(None),
+                _ => {}
             }
             lock(&instance.notices).model = Some(sentence);
         }
@@ -412,8 +441,11 @@ fn start_lookup(target: OscTarget, look_up: fn(&str, u16) -> Address) -> Receive
 
 fn look_up(host: &str, port: u16) -> Address {
     let unknown = |reason: String| format!("The host «{host}» is not known ({reason}): check its name.");
-    let mut addresses = (host, port).to_socket_addrs().map_err(|error| unknown(error.to_string()))?;
-    addresses.next().ok_or_else(|| unknown("no address".into()))
+    let addresses: Vec<SocketAddr> =
+        (host, port).to_socket_addrs().map_err(|error| unknown(error.to_string()))?.collect();
+    // Most receivers of OSC listen at IPv4 addresses alone, and systems name the others first.
+    let best = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first());
+    best.copied().ok_or_else(|| unknown("no address".into()))
 }
 
 #[cfg(test)]

@@ -86,7 +86,10 @@ impl Sender {
         }
         let class_name = |class: Option<u8>| {
             let classes = self.model.as_ref().map(|loaded| &loaded.model.card().classes);
-            classes.zip(class).and_then(|(classes, class)| classes.get(usize::from(class))).map_or("", String::as_str)
+            classes
+                .zip(class)
+                .and_then(|(classes, class)| classes.get(usize::from(class)))
+                .map_or(tocco_models::NONE, String::as_str)
         };
         let bytes = match report {
             Report::Model(_) => return,

@@ -94,6 +94,8 @@ pub struct Published {
     pub osc_sent: AtomicU64,
     /// Whether the host bypasses the plugin.
     pub bypassed: AtomicBool,
+    /// Set by the audio thread: the host plays again, and the next decision says anew what holds.
+    pub strike_again: AtomicBool,
     /// Moves with each decision.
     pub hops: AtomicU64,
 }
@@ -119,6 +121,7 @@ impl Default for Published {
             midi_sent: AtomicU64::default(),
             osc_sent: AtomicU64::new(0),
             bypassed: AtomicBool::default(),
+            strike_again: AtomicBool::default(),
             hops: AtomicU64::default(),
         };
         published.level_dbfs.set(f32::NEG_INFINITY);

@@ -48,6 +48,12 @@ impl Remote {
         self.off.load(Ordering::Relaxed)
     }
 
+    /// Nobody speaks any more: the host's word counts.
+    pub fn forget(&self) {
+        self.gate_dbfs.set(f32::NAN);
+        self.off.store(false, Ordering::Relaxed);
+    }
+
     /// The policy of the parameters with the patch's gate in it.
     pub fn bend(&self, mut policy: Policy) -> Policy {
         let gate = self.gate_dbfs.get();

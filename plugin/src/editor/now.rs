@@ -74,6 +74,10 @@ pub fn next_step(instance: &Instance, snapshot: &Snapshot) -> Option<&'static st
 
 fn mode(instance: &Instance) -> (&'static str, String) {
     if instance.published.bypassed.load(Ordering::Relaxed) {
+        if instance.remote.is_off() {
+            let how = "A patch switched Tocco off at the control port: «enable 1» or closing the port ends that.";
+            return ("switched off", how.into());
+        }
         return ("bypassed", "The host bypasses Tocco: nothing is recognised or sent.".into());
     }
     let mode = instance.published.mode();
@@ -134,12 +138,14 @@ pub fn meter(ui: &mut Ui, instance: &Instance, setter: &ParamSetter<'_>) {
     painter.rect_filled(rect, 4, theme::of(ui).trough);
     let filled = Rect::from_min_max(rect.min, pos2(at(level), rect.bottom()));
     painter.rect_filled(filled, 4, if open { theme::of(ui).level } else { theme::of(ui).waits });
-    let threshold = at(gate.value());
+    // A patch may have set another.
+    let counts = instance.controls().policy.gate_dbfs;
+    let threshold = at(counts);
     painter.vline(threshold, rect.y_range(), (2.0, theme::of(ui).threshold));
     let right_half = threshold > rect.center().x;
     let (side, x) =
         if right_half { (Align2::RIGHT_CENTER, threshold - 6.0) } else { (Align2::LEFT_CENTER, threshold + 6.0) };
-    let text = format!("gate {:.0} dBFS", gate.value());
+    let text = format!("gate {counts:.0} dBFS");
     painter.text(pos2(x, rect.center().y), side, text, FontId::proportional(12.5), theme::of(ui).text);
     let text = if level > LOWEST_DBFS { format!("{level:.0} dBFS") } else { "no input".into() };
     painter.text(

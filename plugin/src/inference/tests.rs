@@ -189,6 +189,24 @@ fn a_fall_from_the_audio_thread_ends_what_is_held_and_strikes_it_again() {
 }
 
 #[test]
+fn what_holds_is_struck_again_when_the_host_plays_on() {
+    let mut rig = rig(GATE);
+    let published = Arc::clone(&rig.published);
+    let mut struck = || {
+        push(&mut rig, 20);
+        work(&mut rig);
+        let told = std::iter::from_fn(|| rig.ends.midi.try_pop()).map(|due| due.message);
+        told.filter(|message| matches!(message, Message::Gate { on: true, .. })).count()
+    };
+    assert!(struck() > 0);
+    struck();
+    assert_eq!(struck(), 0, "the hum goes on");
+    published.strike_again.store(true, Ordering::Relaxed);
+    assert!(struck() > 0);
+    assert_eq!(struck(), 0, "once");
+}
+
+#[test]
 fn sound_that_found_no_room_counts_as_late() {
     let mut rig = rig(FOLLOW);
     push(&mut rig, 20);

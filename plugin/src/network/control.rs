@@ -7,6 +7,9 @@
 //! | `/tocco/<name>/gate` | `f` | the gate's threshold in dBFS, until the host moves its parameter |
 //! | `/tocco/<name>/enable` | `i` | 0: nothing is recognised or sent; 1: on again |
 //!
+//! Numbers may come in any type that OSC has for them: Pure Data sends all as `f`, Max a whole one as `i`. What a patch
+//! said of gate and recognising ends when the port is closed.
+//!
 //! Where other computers may use it, it is announced to the local network. A model chosen so is in use where the host's parameter *Model slot* is 0. Off by default, and on this computer only unless the player allows more. `<name>` may be `*`.
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -41,6 +44,7 @@ impl Control {
             *self = Self { wanted: Some(wanted), shown: self.shown.take(), ..Self::default() };
             if !wanted.on {
                 self.say(instance, None);
+                instance.remote.forget();
             }
         }
         if !wanted.on {
@@ -113,19 +117,37 @@ fn order(instance: &Instance, message: &OscMessage, name: &str) -> Option<String
     }
     let done = match (what, message.args.as_slice()) {
         ("model", [OscType::String(model)]) => choose(instance, model),
-        ("slot", [OscType::Int(slot)]) if (1..=i32::from(SLOTS)).contains(slot) => {
-            let slots = instance.params.settings.snapshot().settings.slots;
-            let choice = u8::try_from(*slot).ok().and_then(|slot| slots.get(&slot).cloned());
-            choice.is_some_and(|choice| set_model(instance, choice))
-        }
-        ("gate", [OscType::Float(dbfs)]) => instance.remote.set_gate(*dbfs),
-        ("enable", [OscType::Int(on)]) => instance.remote.enable(*on != 0),
+        (what, [argument]) => number(argument).is_some_and(|value| set(instance, what, value)),
         _ => false,
     };
     let arguments: Vec<String> = message.args.iter().map(ToString::to_string).collect();
     let arguments = arguments.join(" ");
     let verdict = if done { "done" } else { "not understood" };
     Some(format!("{} {arguments}: {verdict}", message.addr))
+}
+
+fn number(argument: &OscType) -> Option<f64> {
+    match *argument {
+        OscType::Int(value) => Some(value.into()),
+        OscType::Float(value) => Some(value.into()),
+        OscType::Double(value) => Some(value),
+        OscType::Long(value) => i32::try_from(value).ok().map(f64::from),
+        OscType::Bool(value) => Some(f64::from(u8::from(value))),
+        _ => None,
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "levels, and whole numbers of slots")]
+fn set(instance: &Instance, what: &str, value: f64) -> bool {
+    match what {
+        "slot" if value.fract() == 0.0 && (1.0..=f64::from(SLOTS)).contains(&value) => {
+            let slots = instance.params.settings.snapshot().settings.slots;
+            slots.get(&(value as u8)).cloned().is_some_and(|choice| set_model(instance, choice))
+        }
+        "gate" => instance.remote.set_gate(value as f32),
+        "enable" if value.is_finite() => instance.remote.enable(value != 0.0),
+        _ => false,
+    }
 }
 
 fn choose(instance: &Instance, model: &str) -> bool {

@@ -100,6 +100,22 @@ fn a_patch_switches_model_gate_and_recognising() {
     say(&patch, "/tocco/Cello/enable", vec![1.into()]);
     control.serve(&instance, wanted, "Cello");
     assert!(!instance.remote.is_off());
+
+    // Pure Data sends every number as a float, Max a whole one as an integer.
+    instance.params.settings.change(|settings| {
+        settings.slots.insert(2, ModelChoice::Library("techniques".into()));
+    });
+    say(&patch, "/tocco/Cello/slot", vec![2.0_f32.into()]);
+    say(&patch, "/tocco/Cello/gate", vec![(-40).into()]);
+    say(&patch, "/tocco/Cello/enable", vec![0.0_f32.into()]);
+    control.serve(&instance, wanted, "Cello");
+    assert_eq!(instance.params.settings.snapshot().settings.model, ModelChoice::Library("techniques".into()));
+    assert_eq!(instance.controls().policy.gate_dbfs.to_bits(), (-40.0_f32).to_bits());
+    assert!(instance.remote.is_off());
+    // Where nobody can speak any more, the host's word counts.
+    control.serve(&instance, ControlPort { on: false, ..wanted }, "Cello");
+    assert!(!instance.remote.is_off());
+    assert_eq!(instance.controls().policy, instance.params.policy());
 }
 
 #[test]
@@ -110,6 +126,8 @@ fn what_is_for_others_or_not_understood_changes_nothing() {
     say(&patch, "/tocco/Cello/gate", vec![f32::NAN.into()]);
     say(&patch, "/tocco/Cello/slot", vec![9.into()]);
     say(&patch, "/tocco/Cello/slot", vec![3.into()]);
+    say(&patch, "/tocco/Cello/slot", vec![1.5_f32.into()]);
+    say(&patch, "/tocco/Cello/enable", vec!["off".into()]);
     say(&patch, "/tocco/Cello/model", vec![3.into()]);
     patch.send(b"/tocco/Cello/enable\0\0,").unwrap();
     patch.send(&[0xff; 1400]).unwrap();

@@ -12,6 +12,7 @@ use crate::mode::{Placed, Why};
 use crate::params::ToccoParams;
 use crate::state::{ModelChoice, Settings};
 use nice_plug::params::persist::PersistentField;
+use nice_plug::prelude::Param;
 use tocco_models::stream::{SoundInput, sound};
 
 const RATE: f64 = 48_000.0;
@@ -283,6 +284,60 @@ fn a_model_that_is_gone_is_named_and_the_settings_are_kept() {
     loader::refresh(&instance, &mut lock(&instance.slot));
     assert!(lock(&instance.notices).model.is_none());
     assert!(hear(&instance, &mut input) > 5);
+}
+
+#[test]
+fn a_slot_whose_model_is_gone_changes_no_setting_and_is_played_once_it_is_back() {
+    let (instance, mut input) = activated();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("flute.onnx");
+    let slots = || [(2, ModelChoice::Path(file.clone()))].into();
+    let refresh = || loader::refresh(&instance, &mut lock(&instance.slot));
+    let slot = |number: i32| {
+        let (pointer, normalized) = (instance.params.slot.as_ptr(), instance.params.slot.preview_normalized(number));
+        // SAFETY: the parameter outlives the call, and nobody else moves it.
+        unsafe { pointer._internal_set_normalized_value(normalized) };
+    };
+    let in_use = || instance.model.load().as_ref().map(|loaded| loaded.choice.clone());
+    for is_project in [false, true] {
+        if is_project {
+            PersistentField::set(&instance.params.settings, Settings { slots: slots(), ..Settings::default() });
+        } else {
+            instance.params.settings.change(|settings| settings.slots = slots());
+        }
+        refresh();
+        let before = instance.params.settings.snapshot();
+        slot(2);
+        (0..3).for_each(|_| refresh());
+        let after = instance.params.settings.snapshot();
+        assert_eq!((before.revision, &before.settings), (after.revision, &after.settings), "{is_project}");
+        assert_eq!(in_use(), Some(ModelChoice::default()), "the one in use goes on");
+        assert!(lock(&instance.notices).model.clone().unwrap().contains("flute.onnx"));
+        assert!(hear(&instance, &mut input) > 5);
+        slot(0);
+        refresh();
+        assert_eq!(lock(&instance.notices).model, None);
+    }
+    slot(2);
+    refresh();
+    std::fs::write(&file, tocco_models::library::INSTRUMENTS).unwrap();
+    thread::sleep(Duration::from_millis(2100));
+    refresh();
+    assert_eq!(in_use(), Some(ModelChoice::Path(file.clone())));
+    // Back to the settings' own, which is gone meanwhile: it stays written down.
+    let gone = ModelChoice::Path("/nowhere/flute.onnx".into());
+    slot(0);
+    PersistentField::set(
+        &instance.params.settings,
+        Settings { model: gone.clone(), slots: slots(), ..Settings::default() },
+    );
+    refresh();
+    slot(2);
+    refresh();
+    slot(0);
+    instance.params.settings.change(|settings| settings.name = "touched".into());
+    refresh();
+    assert_eq!(instance.params.settings.snapshot().settings.model, gone);
 }
 
 #[cfg(target_os = "linux")]

@@ -51,7 +51,7 @@ impl Folder {
         let spec =
             WavSpec { channels: 1, sample_rate: self.rate, bits_per_sample: 32, sample_format: SampleFormat::Float };
         for (number, (class, sound)) in self.spans.iter().enumerate() {
-            let file = folder.join(class).join(format!("{}-{now}-{number:04}.wav", self.name));
+            let file = folder.join(file_name(class)).join(format!("{}-{now}-{number:04}.wav", self.name));
             let bytes = wav(spec, sound).map_err(|error| format!("{}: {error}.", file.display()))?;
             if file.exists() {
                 let error = std::io::Error::from(ErrorKind::AlreadyExists);
@@ -60,6 +60,16 @@ impl Folder {
             write_with_folder(&file, &bytes).map_err(|error| error.to_string())?;
         }
         Ok(self.spans.len())
+    }
+}
+
+/// A class as the name of a folder, on any system: names of classes may hold anything.
+pub(super) fn file_name(class: &str) -> String {
+    let plain = |c: char| if c.is_control() || r#"/\:*?"<>|"#.contains(c) { '_' } else { c };
+    let name: String = class.chars().map(plain).collect();
+    match name.trim_end_matches(['.', ' ']) {
+        "" => "_".into(),
+        name => name.into(),
     }
 }
 

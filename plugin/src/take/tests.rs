@@ -154,6 +154,12 @@ fn a_recording_has_every_sound_at_its_time_whoever_takes_it_in() {
 }
 
 #[test]
+fn a_class_of_any_name_becomes_one_folder() {
+    let names = ["Ab/Cb", "..", "what?", " bow ", "C:\\x", "con fuoco."].map(super::folder::file_name);
+    assert_eq!(names, ["Ab_Cb", "_", "what_", " bow", "C__x", "con fuoco"]);
+}
+
+#[test]
 fn corrected_spans_become_a_training_folder() {
     let (mut input, mut take) = started();
     take.record(true);
