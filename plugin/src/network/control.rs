@@ -8,11 +8,13 @@
 //! | `/tocco/<name>/enable` | `i` | 0: nothing is recognised or sent; 1: on again |
 //!
 //! Numbers may come in any type that OSC has for them: Pure Data sends all as `f`, Max a whole one as `i`. What a patch
-//! said of gate and recognising ends when the port is closed.
+//! said of gate and recognising ends when the port is closed. Instances that want one port share it.
 //!
 //! Where other computers may use it, it is announced to the local network. A model chosen so is in use where the host's parameter *Model slot* is 0. Off by default, and on this computer only unless the player allows more. `<name>` may be `*`.
 
+use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use rosc::{OscMessage, OscPacket, OscType};
@@ -25,12 +27,66 @@ use crate::state::{ControlPort, ModelChoice, SLOTS};
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// Datagrams that are read in one round.
 const MOST: usize = 32;
+/// Datagrams that are kept for instances whose turn has not come.
+const KEPT: usize = 256;
 
-/// The open port.
+/// The ports of this process.
+static PORTS: Mutex<Vec<Weak<Port>>> = Mutex::new(Vec::new());
+
+/// A port that is open; it closes with the last instance that wants it.
+struct Port {
+    wanted: ControlPort,
+    socket: UdpSocket,
+    heard: Mutex<Heard>,
+}
+
+/// What came, in order.
+#[derive(Default)]
+struct Heard {
+    /// The number of the first packet that is kept.
+    first: u64,
+    packets: VecDeque<OscPacket>,
+}
+
+impl Port {
+    fn open(wanted: ControlPort) -> std::io::Result<Arc<Self>> {
+        let mut ports = lock(&PORTS);
+        ports.retain(|port| port.strong_count() > 0);
+        if let Some(port) = ports.iter().filter_map(Weak::upgrade).find(|port| port.wanted == wanted) {
+            return Ok(port);
+        }
+        let address = if wanted.anyone { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
+        let socket = UdpSocket::bind(SocketAddr::from((address, wanted.port)))?;
+        socket.set_nonblocking(true)?;
+        let port = Arc::new(Self { wanted, socket, heard: Mutex::default() });
+        ports.push(Arc::downgrade(&port));
+        Ok(port)
+    }
+
+    /// What came from packet number `from` on, and the number of the next.
+    fn since(&self, from: u64) -> (Vec<OscPacket>, u64) {
+        let mut heard = lock(&self.heard);
+        let mut bytes = [0; 1536];
+        for _ in 0..MOST {
+            let Ok(length) = self.socket.recv(&mut bytes) else { break };
+            let Ok((_, packet)) = rosc::decoder::decode_udp(&bytes[..length]) else { continue };
+            heard.packets.push_back(packet);
+        }
+        let old = heard.packets.len().saturating_sub(KEPT);
+        heard.packets.drain(..old);
+        heard.first += old as u64;
+        let known = usize::try_from(from.saturating_sub(heard.first)).unwrap_or(usize::MAX);
+        (heard.packets.iter().skip(known).cloned().collect(), heard.first + heard.packets.len() as u64)
+    }
+}
+
+/// One instance's part of a port.
 #[derive(Default)]
 pub struct Control {
     wanted: Option<ControlPort>,
-    socket: Option<UdpSocket>,
+    port: Option<Arc<Port>>,
+    /// The number of the next packet.
+    next: u64,
     tried: Option<Instant>,
     /// Where other computers may use it, they can find it under this name.
     announced: Option<(String, Option<Announcement>)>,
@@ -50,21 +106,23 @@ impl Control {
         if !wanted.on {
             return;
         }
-        if self.socket.is_none() && self.tried.is_none_or(|tried| tried.elapsed() > RETRY_AFTER) {
+        if self.port.is_none() && self.tried.is_none_or(|tried| tried.elapsed() > RETRY_AFTER) {
             self.tried = Some(Instant::now());
-            match open(wanted) {
-                Ok(socket) => {
-                    self.socket = Some(socket);
+            match Port::open(wanted) {
+                Ok(port) => {
+                    // What came before was not for this one.
+                    (_, self.next) = port.since(u64::MAX);
+                    self.port = Some(port);
                     self.say(instance, Some(format!("open at port {}", wanted.port)));
                 }
                 Err(error) => self.say(instance, Some(format!("port {} can't be opened: {error}", wanted.port))),
             }
         }
         self.announce(instance, name);
-        let mut bytes = [0; 1536];
-        for _ in 0..MOST {
-            let Some(Ok(length)) = self.socket.as_ref().map(|socket| socket.recv(&mut bytes)) else { return };
-            let Ok((_, packet)) = rosc::decoder::decode_udp(&bytes[..length]) else { continue };
+        let Some(port) = &self.port else { return };
+        let (packets, next) = port.since(self.next);
+        self.next = next;
+        for packet in packets {
             if let Some(sentence) = obey(instance, &packet, name) {
                 self.say(instance, Some(sentence));
             }
@@ -73,7 +131,7 @@ impl Control {
 
     /// Once, and anew under another name.
     fn announce(&mut self, instance: &Instance, name: &str) {
-        let Some(ControlPort { anyone: true, port, .. }) = self.wanted.filter(|_| self.socket.is_some()) else {
+        let Some(ControlPort { anyone: true, port, .. }) = self.wanted.filter(|_| self.port.is_some()) else {
             return;
         };
         if name.is_empty() || self.announced.as_ref().is_some_and(|(announced, _)| announced == name) {
@@ -93,13 +151,6 @@ impl Control {
             lock(&instance.notices).control = sentence;
         }
     }
-}
-
-fn open(wanted: ControlPort) -> std::io::Result<UdpSocket> {
-    let address = if wanted.anyone { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
-    let socket = UdpSocket::bind(SocketAddr::from((address, wanted.port)))?;
-    socket.set_nonblocking(true)?;
-    Ok(socket)
 }
 
 /// Answers with what was done or why not; nothing where it was for somebody else.

@@ -119,6 +119,31 @@ fn a_patch_switches_model_gate_and_recognising() {
 }
 
 #[test]
+fn instances_share_a_port_and_each_hears_its_own() {
+    let (cello, mut control, wanted, patch) = controlled();
+    let viola = Instance::new(Arc::new(ToccoParams::default()));
+    let mut other = Control::default();
+    say(&patch, "/tocco/*/gate", vec![(-20.0_f32).into()]);
+    control.serve(&cello, wanted, "Cello");
+    other.serve(&viola, wanted, "Viola");
+    assert!(lock(&viola.notices).control.clone().unwrap().starts_with("open at port"));
+    assert_eq!(viola.controls().policy, viola.params.policy(), "that came before");
+    say(&patch, "/tocco/*/enable", vec![0.into()]);
+    say(&patch, "/tocco/Viola/gate", vec![(-30.0_f32).into()]);
+    other.serve(&viola, wanted, "Viola");
+    control.serve(&cello, wanted, "Cello");
+    assert!(cello.remote.is_off() && viola.remote.is_off());
+    assert_eq!([&cello, &viola].map(|instance| instance.controls().policy.gate_dbfs), [-20.0, -30.0]);
+    // One leaves: the other's port stays open.
+    drop(control);
+    say(&patch, "/tocco/*/enable", vec![1.into()]);
+    other.serve(&viola, wanted, "Viola");
+    assert!(!viola.remote.is_off());
+    drop(other);
+    assert!(UdpSocket::bind(("127.0.0.1", wanted.port)).is_ok(), "the last one closes it");
+}
+
+#[test]
 fn what_is_for_others_or_not_understood_changes_nothing() {
     let (instance, mut control, wanted, patch) = controlled();
     let before = instance.params.settings.snapshot().settings;
