@@ -149,6 +149,7 @@ pub struct Decider {
     policy: Policy,
     hop_ms: f32,
     smoother: Smoother,
+    /// How long each class has been wanted, and last, that nothing is.
     holds: Vec<Hold>,
     active: ClassSet,
     class: Option<usize>,
@@ -189,7 +190,7 @@ impl Decider {
             policy: *policy,
             hop_ms,
             smoother: Smoother::new(classes, hop_ms, policy.smoothing),
-            holds: vec![Hold::default(); classes],
+            holds: vec![Hold::default(); classes + 1],
             active: ClassSet::default(),
             class: None,
             closed,
@@ -264,7 +265,7 @@ impl Decider {
             self.holds.fill(Hold::default());
             return;
         }
-        let slot = wanted.unwrap_or(0);
+        let slot = wanted.unwrap_or(self.holds.len() - 1);
         for (c, hold) in self.holds.iter_mut().enumerate() {
             if c != slot {
                 *hold = Hold::default();

@@ -63,6 +63,19 @@ fn a_change_counts_only_after_the_minimum_duration() {
 }
 
 #[test]
+fn without_a_class_none_nothing_lasts_by_itself_too() {
+    let mut foreign = card();
+    foreign.classes = ["a", "b", "c"].map(String::from).into();
+    let held = Policy { min_duration_ms: 30.0, min_confidence: 0.6, ..policy() };
+    let mut d = Decider::new(&foreign, 10.0, &held).unwrap();
+    let (a, b, unsure) = ([0.9, 0.05, 0.05], [0.05, 0.9, 0.05], [0.4, 0.3, 0.3]);
+    // One hop of «a» between two of nothing is no third hop of either.
+    let heard = classes(&mut d, &[b, b, b, unsure, a, unsure, unsure, unsure, a, a, a]);
+    let (a, b) = (Some(0), Some(1));
+    assert_eq!(heard, [None, None, b, b, b, b, b, None, None, None, a]);
+}
+
+#[test]
 fn instruments_sound_together_each_at_its_threshold() {
     let mut d = instruments([0.3, 0.6, 0.5], 0.1);
     let sets: Vec<Vec<usize>> = [[0.35, 0.65, 0.0], [0.25, 0.55, 0.0], [0.1, 0.55, 0.0], [0.1, 0.1, 0.9]]
