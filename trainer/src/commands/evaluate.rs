@@ -24,7 +24,7 @@ use crate::predictions::Predictions;
 /// Options of `tocco evaluate`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The model file, or the name of a shipped model (techniques, instruments).
+    /// The model file, or the name of a shipped model (techniques, instruments, bowed-plucked).
     #[arg(long, value_name = "MODEL", required_unless_present = "from_predictions")]
     model: Option<PathBuf>,
     /// Recordings and labels.

@@ -13,7 +13,7 @@ use crate::listen::{Ear, Engine};
 /// Options of `tocco inspect`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The model file, or the name of a shipped model (techniques, instruments).
+    /// The model file, or the name of a shipped model (techniques, instruments, bowed-plucked).
     #[arg(value_name = "MODEL")]
     model: PathBuf,
     /// The rate of the sound that cost and latency are given for, in Hz.

@@ -27,7 +27,7 @@ const BLOCK: usize = 4096;
 /// Options of `tocco listen`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The model file, or the name of a shipped model (techniques, instruments).
+    /// The model file, or the name of a shipped model (techniques, instruments, bowed-plucked).
     #[arg(long, value_name = "MODEL")]
     model: PathBuf,
     /// The audio device: its name, a part of it that no other has, or its number in `tocco devices` with the same
@@ -46,7 +46,7 @@ pub struct Args {
     /// How changes of decision are printed.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
-    /// Send what is decided to this address, as the plugin does by OSC.
+    /// Send /class, event, active and classes to this address; of instruments an event is a change of the set.
     #[arg(long, value_name = "HOST:PORT")]
     osc: Option<String>,
     /// With --osc: the name in the addresses of the messages.

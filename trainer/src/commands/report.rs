@@ -22,7 +22,7 @@ pub struct Args {
     /// Folder of a training: its model.onnx, curves and settings
     #[arg(long, value_name = "DIR", required_unless_present = "model", conflicts_with = "model")]
     run: Option<PathBuf>,
-    /// A model file, or the name of a shipped model (techniques, instruments)
+    /// A model file, or the name of a shipped model (techniques, instruments, bowed-plucked)
     #[arg(long, value_name = "MODEL")]
     model: Option<PathBuf>,
     /// Recordings and labels [default: those that the run was trained on]

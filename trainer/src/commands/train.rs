@@ -50,7 +50,7 @@ pub struct Args {
     /// With --resume: make no further step, and end the training with the weights that have validated best so far
     #[arg(long, help_heading = "Run", requires = "resume")]
     finish: bool,
-    /// Begin with the weights of this run, of this model file, or of a shipped model (techniques, instruments), in its
+    /// Begin with the weights of this run, of this model file, or of a shipped model (techniques, instruments, bowed-plucked), in its
     /// network and frontend; classes that it lacks are learnt anew
     #[arg(long, help_heading = "Run", value_name = "RUN")]
     from: Option<PathBuf>,
