@@ -22,8 +22,8 @@ const SENTENCES: [&str; 6] = [
     "Wait until the lights go out, then count to eight.",
 ];
 /// Languages and voices to learn from.
-const LEARNT: ([&str; 8], [&str; 8]) =
-    (["en-us", "de", "fr-fr", "es", "it", "pl", "pt-br", "ru"], ["m1", "f2", "m3", "f4", "m2", "f1", "m4", "m6"]);
+const LEARNT: ([&str; 8], [&str; 4]) =
+    (["en-us", "de", "fr-fr", "es", "it", "pl", "pt-br", "ru"], ["m1", "f2", "m3", "f4"]);
 /// Languages and voices to be measured with.
 const HELD_OUT: ([&str; 5], [&str; 3]) = (["en-gb-scotland", "nl", "sv", "cs", "hu"], ["m5", "f3", "m7"]);
 /// Colours of noise, as ffmpeg calls them.
