@@ -16,6 +16,13 @@ pub fn write_with_folder(path: &Path, bytes: &[u8]) -> Result<()> {
     write_beside(path, bytes)
 }
 
+/// Whether the name is that of a file which [`write_beside`] had not finished: `NAME.PROCESS.tmp`.
+#[must_use]
+pub fn is_half_written(path: &Path) -> bool {
+    let process = path.file_stem().and_then(|stem| Path::new(stem).extension()?.to_str());
+    path.extension() == Some("tmp".as_ref()) && process.is_some_and(|id| id.parse::<u32>().is_ok())
+}
+
 /// Writes `bytes` to a new file beside `path` and renames it to `path`.
 ///
 /// # Errors

@@ -42,7 +42,7 @@ pub use card::{
 };
 pub use decision::{ClassSet, Decider, Decision, Gate, Policy, Smoothing};
 pub use error::{Error, Result};
-pub use files::{write_beside, write_with_folder};
+pub use files::{is_half_written, write_beside, write_with_folder};
 pub use frontend::{Frontend, LogMel};
 pub use latency::Latency;
 pub use model::{Loader, Model, Runner};

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, MAIN_SEPARATOR, Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use tocco_models::NONE;
+use tocco_models::{NONE, Task};
 
 use crate::mixture::AND;
 
@@ -87,6 +87,32 @@ impl Row {
             true => Some(true),
             false => (self.known.is_empty() || has(&self.known)).then_some(false),
         }
+    }
+
+    /// The classes that sound: bit `i` for `classes[i]`. A row of `none`, where that is no class, holds none of them.
+    ///
+    /// # Errors
+    /// The first label that is neither.
+    pub fn sounding(&self, classes: &[String]) -> Result<u128, &str> {
+        self.labels.iter().try_fold(0, |set, label| match classes.iter().position(|class| class == label) {
+            Some(class) => Ok(set | 1 << class),
+            None if label == NONE => Ok(set),
+            None => Err(label.as_str()),
+        })
+    }
+
+    /// The classes that it says something about, as bits. One class at a time, the label says of all others that they are
+    /// not there.
+    #[must_use]
+    pub fn listened_for(&self, classes: &[String], task: Task) -> u128 {
+        let is_known = |class: &String| task == Task::Technique || self.sounds(class).is_some();
+        classes.iter().enumerate().filter(|(_, class)| is_known(class)).fold(0, |set, (i, _)| set | 1 << i)
+    }
+
+    /// Whether a model of this task can learn from it and be judged by it: one class at a time takes one label.
+    #[must_use]
+    pub fn is_for(&self, task: Task) -> bool {
+        task == Task::Instruments || self.labels.len() == 1
     }
 
     /// What must stay in one split: the row's group and, where notes were mixed, those of theirs that are `known`. Other

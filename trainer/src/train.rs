@@ -25,7 +25,7 @@ pub use loss::{LossKind, Tensors, Weighting, loss};
 pub use optimizer::OptimizerKind;
 pub use presets::{NetKind, kind_of, preset};
 pub use request::{Request, WORKERS};
-pub(crate) use run::{CONFIG, clear, keep};
+pub(crate) use run::{CONFIG, clear, refuse_in};
 pub use run::{Figures, Run, Settings};
 pub use schedule::Schedule;
 pub use training::{Clip, Training};
@@ -174,7 +174,7 @@ pub fn resume(folder: &Path, manifest: Option<&Path>, until: Until) -> Result<Ru
     let run = Run::open(folder)?;
     let (options, classes) = (&run.settings.options, &run.settings.classes);
     let corpus = Corpus::load(&material.manifest, classes, options, request.store(folder))?;
-    let library = Library::load(&options.augmentation, options.sample_rate)?;
+    let library = library(options)?;
     ensure!(
         &material.classes == classes && corpus.sum(classes, &library) == checkpoint.state.recordings,
         "{}: the recordings are not those that the training in {} began with: bring them back, or train anew without \
@@ -197,7 +197,7 @@ pub fn resume(folder: &Path, manifest: Option<&Path>, until: Until) -> Result<Ru
             remark(format_args!("going on after {step} steps"));
             // Those of an earlier end say nothing of the weights to come.
             run.remove_figures()?;
-            finish(run, &corpus, &request, material.teacher.as_ref(), Begins::At(checkpoint))
+            finish(run, (&corpus, &library), &request, material.teacher.as_ref(), Begins::At(checkpoint))
         }
         Until::Here => {
             remark(format_args!("ending after {step} steps, with the weights that have validated best"));
@@ -238,13 +238,12 @@ impl Material {
             // A start that failed is nothing to go on with; were the file to stay, it would only be tried again.
             let _ = std::fs::remove_file(&starting);
         }
-        let (run, corpus, earlier) = begun?;
-        let begins = Begins::New(earlier);
-        finish(run, &corpus, request, teacher.as_ref(), begins)
+        let (run, corpus, library, earlier) = begun?;
+        finish(run, (&corpus, &library), request, teacher.as_ref(), Begins::New(earlier))
     }
 
     /// Reads the recordings and measures them; then the run takes the place of an older one.
-    fn begin(self, request: &Request, out: &Path) -> Result<(Run, Corpus, Option<Earlier>)> {
+    fn begin(self, request: &Request, out: &Path) -> Result<(Run, Corpus, Arc<Library>, Option<Earlier>)> {
         let (options, classes) = (&request.options, self.classes);
         let earlier = request.from.as_deref().map(Earlier::open).transpose()?;
         earlier.iter().try_for_each(|earlier| earlier.apart_from(out))?;
@@ -252,7 +251,8 @@ impl Material {
             remark(news);
         }
         let corpus = Corpus::load(&self.manifest, &classes, options, request.store(out))?;
-        let scene = scene_config(options, &classes)?;
+        let library = library(options)?;
+        let scene = scene_config(options, &classes, &library)?;
         let (mean, deviation) = match earlier.as_ref().and_then(Earlier::normalisation) {
             Some(used_to) => used_to,
             None => batches::statistics(&corpus.train, &scene, classes.len(), options.seed)?,
@@ -272,7 +272,7 @@ impl Material {
         }
         write_beside(&out.join(CONFIG), request.config.as_bytes())?;
         // Numbers as the file has them: a training that is resumed works with no others.
-        Ok((Run::open(out)?, corpus, earlier))
+        Ok((Run::open(out)?, corpus, library, earlier))
     }
 }
 
@@ -290,10 +290,16 @@ enum Begins {
 }
 
 /// The steps that are left, and the figures.
-fn finish(run: Run, corpus: &Corpus, request: &Request, teacher: Option<&Teacher>, begins: Begins) -> Result<Run> {
+fn finish(
+    run: Run,
+    (corpus, library): (&Corpus, &Arc<Library>),
+    request: &Request,
+    teacher: Option<&Teacher>,
+    begins: Begins,
+) -> Result<Run> {
     let devices = request.device.open_all(request.devices)?;
     let device = &devices[0];
-    let scene = scene_config(&run.settings.options, &run.settings.classes)?;
+    let scene = scene_config(&run.settings.options, &run.settings.classes, library)?;
     let mut seconds = None;
     if !is_fitted(&run.settings) {
         let learning = device.clone().autodiff();
@@ -334,8 +340,13 @@ pub(crate) fn classes(manifest: &Manifest, task: Task) -> Result<Vec<String>> {
     Ok(classes)
 }
 
+/// The recordings that augmentation draws from.
+fn library(options: &Options) -> Result<Arc<Library>> {
+    Ok(Arc::new(Library::load(&options.augmentation, options.sample_rate)?))
+}
+
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few seconds in frames")]
-fn scene_config(options: &Options, classes: &[String]) -> Result<SceneConfig> {
+fn scene_config(options: &Options, classes: &[String], library: &Arc<Library>) -> Result<SceneConfig> {
     let frames_a_second = options.sample_rate as f32 / options.frontend.hop as f32;
     let scene_frames = (options.scene_s * frames_a_second).round() as usize;
     let (frames, cut) = match (options.shape.hearing(), options.segments) {
@@ -358,7 +369,7 @@ fn scene_config(options: &Options, classes: &[String]) -> Result<SceneConfig> {
         voices: options.voices,
         augmentation: options.augmentation.clone(),
         made: Made::chosen(&options.augmentation, classes)?,
-        library: Arc::new(Library::load(&options.augmentation, options.sample_rate)?),
+        library: Arc::clone(library),
         cut,
     })
 }

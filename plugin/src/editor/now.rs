@@ -75,7 +75,8 @@ pub fn next_step(instance: &Instance, snapshot: &Snapshot) -> Option<&'static st
 fn mode(instance: &Instance) -> (&'static str, String) {
     if instance.published.bypassed.load(Ordering::Relaxed) {
         if instance.remote.is_off() {
-            let how = "A patch switched Tocco off at the control port: «enable 1» or closing the port ends that.";
+            let how =
+                "A patch switched Tocco off. Send «/tocco/*/enable 1», or switch the control port off (Settings).";
             return ("switched off", how.into());
         }
         return ("bypassed", "The host bypasses Tocco: nothing is recognised or sent.".into());

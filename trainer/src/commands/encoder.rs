@@ -14,7 +14,7 @@ use crate::engine::Provider;
 use crate::export::OrtCheck;
 use crate::listen::Engine;
 use crate::manifest::Manifest;
-use crate::train::{CONFIG, keep};
+use crate::train::{CONFIG, refuse_in};
 
 /// Options that belong to `--encoder`.
 #[derive(Debug, clap::Args)]
@@ -121,7 +121,7 @@ impl EncoderArgs {
             "--decision-s is {}: it must lie between 0 and 60",
             self.decision_s
         );
-        keep("encoder", path, common.out)?;
+        refuse_in(common.out, "encoder", path)?;
         let cache = Cache::open(&self.encoder_cache.clone().unwrap_or_else(default_folder))?;
         let output = self.encoder_output.as_deref();
         let segment = common.segments.segment;

@@ -18,8 +18,8 @@ use crate::{page, player};
 /// Options of `tocco recognize`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The model file, or the name of a shipped model (techniques, instruments, bowed-plucked). With --format html it may be given
-    /// several times.
+    /// The model file, or the name of a shipped model (techniques, instruments, bowed-plucked). With --format html it
+    /// may be given several times.
     #[arg(long, value_name = "MODEL", required = true)]
     model: Vec<PathBuf>,
     /// Recordings.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use tocco_models::{Policy, Task};
+use tocco_models::Policy;
 
 use super::engine::EngineArgs;
 use crate::encoder::EncoderRun;
@@ -136,12 +136,11 @@ impl Page<'_> {
     fn write(self, out: &Path) -> Result<()> {
         let card = self.ear.model.card();
         let rows = self.manifest.split(self.split);
-        // As in training: where one class is told at a time, recordings of several are not judged.
-        let (rows, left): (Vec<&Row>, Vec<&Row>) =
-            rows.partition(|row| card.task == Task::Instruments || row.labels.len() == 1);
+        let (rows, left): (Vec<&Row>, Vec<&Row>) = rows.partition(|row| row.is_for(card.task));
         if !left.is_empty() {
             super::remark(format_args!(
-                "{} of {} recordings have not one label, and are not judged",
+                "the page leaves {} of {} recordings out: they have several labels or none, and the model tells one class \
+                 at a time",
                 left.len(),
                 left.len() + rows.len()
             ));

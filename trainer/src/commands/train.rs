@@ -28,7 +28,7 @@ use crate::net::{GruShape, OnSummary, Shape, SummaryShape, TcnShape};
 use crate::toml_file::TomlFile;
 use crate::train::{
     Clip, DeviceKind, LossKind, NONE_SHARE, NetKind, OptimizerKind, Options, Request, Schedule, Training, Until,
-    WORKERS, keep, preset, resume, train,
+    WORKERS, preset, refuse_in, resume, train,
 };
 
 /// Options of `tocco train`.
@@ -50,8 +50,8 @@ pub struct Args {
     /// With --resume: make no further step, and end the training with the weights that have validated best so far
     #[arg(long, help_heading = "Run", requires = "resume")]
     finish: bool,
-    /// Begin with the weights of this run, of this model file, or of a shipped model (techniques, instruments, bowed-plucked), in its
-    /// network and frontend; classes that it lacks are learnt anew
+    /// Begin with the weights of this run, of this model file, or of a shipped model (techniques, instruments,
+    /// bowed-plucked), in its network and frontend; classes that it lacks are learnt anew
     #[arg(long, help_heading = "Run", value_name = "RUN")]
     from: Option<PathBuf>,
     /// Write a checkpoint at least this often, in seconds
@@ -309,7 +309,7 @@ pub fn run(args: Args) -> Result<()> {
             let is_name = model.as_ref().is_some_and(|model| model == out && shipped(model).is_some());
             ensure!(!is_name, "--out {}: --{option} names the shipped model so: name another folder", out.display());
         }
-        teacher.iter().try_for_each(|teacher| keep("teacher", teacher, out))?;
+        teacher.iter().try_for_each(|teacher| refuse_in(out, "teacher", teacher))?;
         let request = Request {
             manifest,
             from,

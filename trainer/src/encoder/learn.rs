@@ -35,7 +35,7 @@ const FEWEST_STEPS: usize = 12;
 /// Windows in one pass without gradients.
 const TOGETHER: usize = 64;
 /// Share of the target spread over all classes, where nobody says another.
-pub const SMOOTHING: f32 = 0.05;
+const SMOOTHING: f32 = 0.05;
 
 /// What a person chooses about the training of a head.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -211,20 +211,13 @@ fn listen(
 
 fn item(encoder: &mut Encoder, row: &Row, classes: &[String], training: &HeadTraining) -> Result<Item> {
     let at = row.path.display();
-    let bits = |labels: &[String]| -> Result<u128> {
-        labels.iter().try_fold(0, |bits, label| match classes.iter().position(|c| c == label) {
-            Some(index) => Ok(bits | 1 << index),
-            None if label == NONE => Ok(bits),
-            None => Err(Unusable(format!("{at}: the class «{label}» is none of the model's")).into()),
-        })
-    };
-    if training.task == Task::Technique && row.labels.len() != 1 {
+    if !row.is_for(training.task) {
         let count = row.labels.len();
         return Err(Unusable(format!("{at}: it has {count} labels: a technique model learns from one each")).into());
     }
-    let sounding = bits(&row.labels)?;
-    let of_one = row.known.is_empty() || training.task == Task::Technique;
-    let known = if of_one { u128::MAX } else { bits(&row.known)? | sounding };
+    let unknown = |label| Unusable(format!("{at}: the class «{label}» is none of the model's"));
+    let sounding = row.sounding(classes).map_err(unknown)?;
+    let known = row.listened_for(classes, training.task);
     let heard = encoder.recording(&row.path, training.windows, training.cut.as_ref())?;
     Ok(Item { sounding, known, weight: row.weight, is_recording: true, heard })
 }
@@ -311,11 +304,11 @@ fn learn(
             macro_recall: found.macro_recall,
             confusion: &found.confusion,
         })?;
-        if best.as_ref().is_none_or(|(best, _)| found.selection() >= *best) {
-            waited = if best.as_ref().is_some_and(|(best, _)| found.selection() == *best) { waited + 1 } else { 0 };
+        let before = best.as_ref().map_or(f64::NEG_INFINITY, |(best, _)| *best);
+        waited = if found.selection() > before { 0 } else { waited + 1 };
+        // Of equals the last: it has learnt longer.
+        if found.selection() >= before {
             best = Some((found.selection(), now.weights()));
-        } else {
-            waited += 1;
         }
         if training.patience.is_some_and(|patience| waited >= patience) {
             break;

@@ -352,7 +352,8 @@ pub(super) fn statistics(
     // Before an older run makes room for one that could not learn.
     ensure!(
         mean.iter().chain(&deviation).all(|x| x.is_finite()),
-        "the augmented sound is not made of numbers: one of the effects fails with these recordings"
+        "the augmented sound is not made of numbers: one of the effects fails with these recordings; switch effects off \
+         (chance = 0) to find which"
     );
     Ok((mean, deviation))
 }

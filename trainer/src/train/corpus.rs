@@ -3,9 +3,9 @@
 use std::ops::Range;
 use std::path::Path;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 use rayon::prelude::*;
-use tocco_models::{NONE, Task, resample_all};
+use tocco_models::resample_all;
 
 use super::Options;
 use crate::audio;
@@ -44,20 +44,7 @@ impl Corpus {
     /// Where a class has no usable recording left to learn from, or there is none of any class to validate on; where the
     /// disk refuses the file.
     pub fn load(manifest: &Manifest, classes: &[String], options: &Options, on_disk: Option<&Path>) -> Result<Self> {
-        let sample_rate = options.sample_rate;
-        let kept_s = |row: &Row| if row.split == Split::Train { row.duration_s } else { row.duration_s.min(PIECE_S) };
-        let gigabytes = manifest.rows.iter().map(kept_s).sum::<f64>() * f64::from(sample_rate) * 4e-9;
-        match on_disk {
-            Some(folder) => remark(format_args!(
-                "the recordings are decoded once, into a file of {gigabytes:.1} GB in {} that goes with the program",
-                folder.display()
-            )),
-            None if gigabytes > WORTH_SAYING_GB => remark(format_args!(
-                "the recordings will take {gigabytes:.0} GB of memory: they are decoded once, and kept; with \
-                 --sounds-on-disk in a file"
-            )),
-            None => {}
-        }
+        announce(manifest, options.sample_rate, on_disk);
         let store = on_disk.map(Store::new).transpose()?;
         let mut skipped = 0;
         let mut read = |split| -> Result<Vec<Shelved>> {
@@ -92,8 +79,8 @@ impl Corpus {
             "{}: the split «val» holds no recording of a class that can be used, and validation needs some",
             manifest.path.display()
         );
-        let seconds =
-            |clips: &[Clip]| clips.iter().map(|c| c.samples.len()).sum::<usize>() as f64 / f64::from(sample_rate);
+        let samples = |clips: &[Clip]| clips.iter().map(|c| c.samples.len()).sum::<usize>() as f64;
+        let seconds = |clips: &[Clip]| samples(clips) / f64::from(options.sample_rate);
         eprintln!(
             "{} recordings ({:.0} s) to learn from, {} ({:.0} s) to validate, {} to test; {} classes",
             corpus.train.len(),
@@ -132,6 +119,23 @@ impl Corpus {
     }
 }
 
+/// Says how much room the recordings will take, where that is worth knowing.
+fn announce(manifest: &Manifest, sample_rate: u32, on_disk: Option<&Path>) {
+    let kept_s = |row: &Row| if row.split == Split::Train { row.duration_s } else { row.duration_s.min(PIECE_S) };
+    let gigabytes = manifest.rows.iter().map(kept_s).sum::<f64>() * f64::from(sample_rate) * 4e-9;
+    match on_disk {
+        Some(folder) => remark(format_args!(
+            "the recordings are decoded once, into a file of {gigabytes:.1} GB in {} that goes with the program",
+            folder.display()
+        )),
+        None if gigabytes > WORTH_SAYING_GB => remark(format_args!(
+            "the recordings will take {gigabytes:.0} GB of memory: they are decoded once, and kept; --sounds-on-disk \
+             keeps them in a file instead"
+        )),
+        None => {}
+    }
+}
+
 /// A clip whose samples may lie in a file that is still written.
 struct Shelved {
     clip: Clip,
@@ -161,17 +165,12 @@ fn usable(row: &Row, classes: &[String], options: &Options, pieces: usize) -> Op
 fn clips(row: &Row, classes: &[String], options: &Options, pieces: usize) -> Result<Vec<Clip>> {
     let at = row.path.display();
     let labels = row.labels.len();
-    if labels != 1 && options.task == Task::Technique {
-        bail!("{at}: it has {labels} labels: with --task technique recordings of one class each are trained on");
-    }
-    let mut sounding = 0;
-    for label in &row.labels {
-        match classes.iter().position(|c| c == label) {
-            Some(class) => sounding |= 1 << class,
-            None if label == NONE => {}
-            None => bail!("{at}: the class «{label}» is none of the model's"),
-        }
-    }
+    ensure!(
+        row.is_for(options.task),
+        "{at}: it has {labels} labels: with --task technique recordings of one class each are trained on"
+    );
+    let sounding =
+        row.sounding(classes).map_err(|label| anyhow!("{at}: the class «{label}» is none of the model's"))?;
     let sound = audio::decode(&row.path)?;
     let rate = f64::from(sound.rate);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of pieces")]
@@ -180,9 +179,7 @@ fn clips(row: &Row, classes: &[String], options: &Options, pieces: usize) -> Res
     let loudest = peak(&sound.samples);
     // Groups are named collection/instrument/pitch or the like: all but the last part says which instrument it is.
     let (kind, own) = row.group.rsplit_once('/').unwrap_or(("", &row.group));
-    // One class at a time: the label says of all others that they are not there.
-    let is_known = |class: usize| options.task == Task::Technique || row.sounds(&classes[class]).is_some();
-    let known = (0..classes.len()).filter(|class| is_known(*class)).fold(0, |set, c| set | 1 << c);
+    let known = row.listened_for(classes, options.task);
     let (mut clips, mut silent) = (Vec::new(), true);
     let all = sound.samples.chunks(sound.samples.len().div_ceil(count));
     for piece in all.filter(|piece| peak(piece) > REST * loudest).take(pieces) {
@@ -208,6 +205,8 @@ fn clips(row: &Row, classes: &[String], options: &Options, pieces: usize) -> Res
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may stop at once")]
+
+    use tocco_models::Task;
 
     use super::*;
     use crate::train::{NetKind, preset};

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use burn::tensor::Device;
 
 use super::Options;
-use super::run::{Run, Settings};
+use super::run::{Run, Settings, refuse_in};
 use crate::export::Exported;
 use crate::listen::{model_bytes, shipped};
 use crate::net::Net;
@@ -47,19 +47,7 @@ impl Earlier {
 
     /// Refuses `out` where a new run there would remove the weights.
     pub(super) fn apart_from(&self, out: &Path) -> Result<()> {
-        let whole = |path: &Path| path.canonicalize().ok();
-        let new = [whole(out), whole(&out.join("model.onnx"))];
-        let kept = match &self.weights {
-            Weights::Run(run) => whole(&run.folder),
-            Weights::Model(_) => whole(&self.path),
-        };
-        ensure!(
-            kept.is_none() || !new.contains(&kept),
-            "--from {} lies in the same folder that --out names: the new run would take the place of the weights that \
-             it begins with",
-            self.path.display()
-        );
-        Ok(())
+        refuse_in(out, "from", if let Weights::Run(run) = &self.weights { &run.folder } else { &self.path })
     }
 
     /// What the weights were trained with; of a model what its file tells.

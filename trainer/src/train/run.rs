@@ -22,7 +22,7 @@ use burn::module::Module;
 use burn::store::ModuleRecord;
 use burn::tensor::{Bytes, Device};
 use serde::{Deserialize, Serialize};
-use tocco_models::{DataSource, write_beside};
+use tocco_models::{DataSource, is_half_written, write_beside};
 
 use super::{Options, Request};
 use crate::net::{Hearing, Net, NetConfig};
@@ -217,16 +217,20 @@ impl Run {
     }
 }
 
-/// Refuses a file that [`clear`] would remove from `out`, where an option names it.
+/// Refuses `out` where a new run there would replace what an option names: the run itself, or a file that [`clear`]
+/// removes.
 ///
 /// # Errors
-/// Where it is one of those.
-pub(crate) fn keep(option: &str, file: &Path, out: &Path) -> Result<()> {
-    let own = |name: &str| Some(out.join(name).canonicalize().ok()? == file.canonicalize().ok()?);
+/// Where it would.
+pub(crate) fn refuse_in(out: &Path, option: &str, named: &Path) -> Result<()> {
+    let whole = |path: &Path| path.canonicalize().ok();
+    let kept = whole(named);
+    let mut replaced = OLDER_FILES.iter().map(|name| out.join(name)).chain([out.to_owned()]);
     ensure!(
-        !OLDER_FILES.iter().any(|name| own(name) == Some(true)),
-        "--{option} {}: the training would put its own file there: name another folder with --out",
-        file.display()
+        kept.is_none() || !replaced.any(|path| whole(&path) == kept),
+        "--{option} {} lies in the same folder that --out names: the new run would take its place; name another folder \
+         with --out",
+        named.display()
     );
     Ok(())
 }
@@ -249,12 +253,6 @@ fn remove(path: &Path) -> Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// Whether the name is that of a file that is written beside another: NAME.PROCESS.tmp.
-fn is_half_written(path: &Path) -> bool {
-    let process = path.file_stem().and_then(|stem| Path::new(stem).extension()?.to_str());
-    path.extension() == Some("tmp".as_ref()) && process.is_some_and(|id| id.parse::<u32>().is_ok())
 }
 
 fn read_json<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T> {
