@@ -55,17 +55,20 @@ fn gaussian(rng: &mut StdRng) -> f32 {
 }
 
 /// Value of `samples` at a fractional position (Catmull-Rom spline); silence outside.
+#[inline]
 fn sample_at(samples: &[f32], position: f64) -> f32 {
     // The whole part by way of an integer: the processor's own floor is a call on the oldest of its kind.
     #[expect(clippy::cast_possible_truncation, reason = "positions within a clip")]
     let index = position as i64 - i64::from(position < 0.0);
     #[expect(clippy::cast_possible_truncation, reason = "between 0 and 1")]
     let t = (position - index as f64) as f32;
-    let around = usize::try_from(index - 1).ok().and_then(|first| samples.get(first..)?.first_chunk());
-    let &[a, b, c, d] = around.unwrap_or(&[-1, 0, 1, 2].map(|i| {
-        let at = usize::try_from(index + i).ok();
-        at.and_then(|at| samples.get(at)).copied().unwrap_or(0.0)
-    }));
+    let inside = usize::try_from(index - 1).ok().and_then(|first| samples.get(first..)?.first_chunk());
+    let [a, b, c, d] = inside.copied().unwrap_or_else(|| {
+        [-1, 0, 1, 2].map(|i| {
+            let at = usize::try_from(index + i).ok();
+            at.and_then(|at| samples.get(at)).copied().unwrap_or(0.0)
+        })
+    });
     b + 0.5 * t * (c - a + t * (2.0 * a - 5.0 * b + 4.0 * c - d + t * (3.0 * (b - c) + d - a)))
 }
 

@@ -1,5 +1,6 @@
 //! Training: a manifest becomes a run, a folder with checkpoints, settings and figures.
 
+mod ahead;
 mod batches;
 mod checkpoint;
 mod corpus;

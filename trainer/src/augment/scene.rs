@@ -432,8 +432,15 @@ impl Placed<'_> {
     }
 
     fn add_to(&self, sound: &mut [f32]) {
-        for (i, out) in sound[self.at..self.at + self.length].iter_mut().enumerate() {
-            *out += self.gain * self.shape(i) * self.note.at(i, self.detune);
+        /// Samples in which the envelope is a line: fewer than the quickest attack has.
+        const PIECE: usize = 16;
+        for (piece, out) in sound[self.at..self.at + self.length].chunks_mut(PIECE).enumerate() {
+            let first = piece * PIECE;
+            let (from, to) = (self.shape(first), self.shape(first + out.len()));
+            let step = (to - from) / out.len() as f32;
+            for (k, out) in out.iter_mut().enumerate() {
+                *out += self.gain * (from + step * k as f32) * self.note.at(first + k, self.detune);
+            }
         }
     }
 

@@ -1,23 +1,19 @@
 //! Batches of scenes, made on threads of their own while the step before is computed.
 
-use std::sync::mpsc::{Receiver, sync_channel};
-
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use rayon::prelude::*;
 use tocco_models::NONE;
 
+use super::ahead;
 use super::loss::{Taught, Tensors};
 use super::run::Settings;
 use super::teacher::{Listener, Teacher};
 use crate::augment::{Clip, CutWindow, FrameTarget, Scene, SceneConfig, SceneMaker};
 use crate::hash::spread;
 use crate::net::Hearing;
-
-/// Batches that each thread which makes them may be ahead.
-const AHEAD: usize = 3;
 
 /// What batches are made from.
 pub(super) struct Plan<'a> {
@@ -133,33 +129,11 @@ pub(super) fn produce(
     plan: &Plan<'_>,
     consume: impl FnOnce(&mut dyn FnMut() -> Result<Batch>) -> Result<()>,
 ) -> Result<()> {
-    std::thread::scope(|threads| {
-        let lines: Vec<Receiver<Result<Batch>>> = (0..plan.workers)
-            .map(|maker| {
-                let (send, receive) = sync_channel(AHEAD);
-                threads.spawn(move || {
-                    let (mut scenes, mut teacher) = match makers(plan) {
-                        Ok(makers) => makers,
-                        // A send fails only where training has ended: there is nobody to tell then.
-                        Err(e) => return drop(send.send(Err(e))),
-                    };
-                    for index in (plan.first + maker..plan.total).step_by(plan.workers) {
-                        if send.send(make(plan.settings, &mut scenes, teacher.as_mut(), index)).is_err() {
-                            return;
-                        }
-                    }
-                });
-                receive
-            })
-            .collect();
-        let mut index = 0;
-        let mut next = move || {
-            let batch = lines[index % lines.len()].recv().context("the batches ended too early")?;
-            index += 1;
-            batch
-        };
-        consume(&mut next)
-    })
+    let prepare = || {
+        let (mut scenes, mut teacher) = makers(plan)?;
+        Ok(move |index| make(plan.settings, &mut scenes, teacher.as_mut(), index))
+    };
+    ahead::produce(plan.first..plan.total, plan.workers, prepare, consume)
 }
 
 fn makers<'a>(plan: &Plan<'a>) -> Result<(SceneMaker<'a>, Option<Listener<'a>>)> {
