@@ -8,7 +8,9 @@ use tocco_models::{Card, Task};
 
 use super::{Hops, SOMEWHERE, Wanted, logits, of_likeliest, summarise};
 use crate::listen::Ear;
-use crate::metrics::{Confusion, Logits, Reliability, TEMPERATURES, argmax, best_thresholds, offsets, temperature};
+use crate::metrics::{
+    Bootstrap, Confusion, Logits, Reliability, TEMPERATURES, argmax, best_thresholds, offsets, temperature,
+};
 use crate::predictions::Predictions;
 
 /// What was fitted.
@@ -36,7 +38,7 @@ pub fn tune(ear: &Ear, model: &Path, validation: &[Wanted], gate_dbfs: f32) -> R
         Task::Instruments => temperature(card.task, &somewhere(&logits), &TEMPERATURES),
     };
     if card.task == Task::Technique {
-        card.offsets = share_of_offsets(&card, &logits);
+        card.offsets = share_of_offsets(&card, &wanted, &logits);
     } else {
         let summary = |(recording, logits): (&Wanted, &Logits)| {
             let sigmoid = |x: &f32| 1.0 / (1.0 + (-x / card.temperature).exp());
@@ -63,25 +65,50 @@ fn somewhere(heard: &[Logits]) -> Vec<Logits> {
     heard.iter().map(of).collect()
 }
 
-/// The share of the fitted offsets with which the recordings' macro-F1 is best, the smallest of the best. All of them
-/// suit a class that is met as often as it was recorded, none of them one that is met as often as every other; what a
-/// musician plays lies between.
-fn share_of_offsets(card: &Card, heard: &[Logits]) -> Vec<f32> {
-    const SHARES: [f32; 6] = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0];
+/// What recordings were taken for at each share of the offsets.
+struct Choices<'a> {
+    classes: &'a [String],
+    /// For each share what is true and what was heard, recording by recording.
+    of_share: Vec<Vec<(usize, usize)>>,
+}
+
+impl Choices<'_> {
+    /// At a share, where each recording counts so many times.
+    fn macro_f1(&self, share: usize, weights: &[u32]) -> f64 {
+        let mut confusion = Confusion::new(self.classes);
+        let heard = self.of_share[share].iter().zip(weights);
+        heard.for_each(|((truth, choice), times)| confusion.add(*truth, *choice, u64::from(*times)));
+        confusion.figures().macro_f1
+    }
+}
+
+/// The smallest share of the fitted offsets whose macro-F1 by recordings lies within one standard error of the best share's
+/// (the rule of Breiman et al., «Classification and Regression Trees», 1984). All of them suit a class that is met as often
+/// as it was recorded, none of them one that is met as often as every other: where the recordings don't tell which is
+/// better, the rare techniques are not drowned by the usual ones.
+fn share_of_offsets(card: &Card, wanted: &[Wanted], heard: &[Logits]) -> Vec<f32> {
+    const SHARES: [f32; 11] = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0];
+    const DRAWS: u32 = 1000;
     let all = offsets(heard, card.temperature);
     let scaled = |share: f32| -> Vec<f32> { all.iter().map(|offset| share * offset).collect() };
-    let macro_f1 = |share: f32| {
-        let offsets: Vec<f64> = scaled(share).iter().map(|o| f64::from(*o)).collect();
-        let mut confusion = Confusion::new(&card.classes);
-        for recording in heard {
-            if let Some(truth) = recording.truth.iter().position(|t| *t == Some(true)) {
-                let mean = recording.mean_posterior(f64::from(card.temperature), &offsets);
-                confusion.add(truth, argmax(&mean), 1);
-            }
-        }
-        confusion.figures().macro_f1
+    let judged: Vec<(&Wanted, &Logits, usize)> = wanted
+        .iter()
+        .zip(heard)
+        .filter_map(|(w, h)| Some((w, h, h.truth.iter().position(|t| *t == Some(true))?)))
+        .collect();
+    let choices = |share: &f32| -> Vec<(usize, usize)> {
+        let offsets: Vec<f64> = scaled(*share).iter().map(|o| f64::from(*o)).collect();
+        let choice = |h: &Logits| argmax(&h.mean_posterior(f64::from(card.temperature), &offsets));
+        judged.iter().map(|(_, h, truth)| (*truth, choice(h))).collect()
     };
-    let figures: Vec<f64> = SHARES.par_iter().map(|share| macro_f1(*share)).collect();
-    let best = figures.iter().copied().fold(0.0, f64::max);
-    SHARES.iter().zip(figures).find(|(_, f1)| *f1 >= best).map(|(share, _)| scaled(*share)).unwrap_or(all)
+    let choices = Choices { classes: &card.classes, of_share: SHARES.par_iter().map(choices).collect() };
+    let once = vec![1; judged.len()];
+    let figures: Vec<f64> = (0..SHARES.len()).map(|share| choices.macro_f1(share, &once)).collect();
+    let best = figures.iter().enumerate().fold(0, |best, (share, f1)| if *f1 > figures[best] { share } else { best });
+    let draws = Bootstrap::new(judged.iter().map(|(w, ..)| w.group.as_str()), DRAWS, 0);
+    let within = |share: &usize| {
+        let behind = |weights: &[u32]| choices.macro_f1(best, weights) - choices.macro_f1(*share, weights);
+        behind(&once) <= draws.standard_error(|weights| Some(behind(weights)))
+    };
+    scaled((0..best).find(within).map_or(SHARES[best], |share| SHARES[share]))
 }

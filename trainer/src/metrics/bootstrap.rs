@@ -12,6 +12,8 @@ use rand::{Rng, SeedableRng};
 use rayon::prelude::*;
 use serde::Serialize;
 
+use super::mean;
+
 /// A figure and the interval that holds it in 95 of 100 cases.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Interval {
@@ -69,14 +71,28 @@ impl Bootstrap {
     #[must_use]
     pub fn interval(&self, figure: impl Fn(&[u32]) -> Option<f64> + Sync) -> Option<Interval> {
         let value = figure(&vec![1; self.recordings])?;
-        let draws = if self.groups.len() > 1 { self.resamples } else { 0 };
-        let mut values: Vec<f64> = (0..draws).into_par_iter().filter_map(|draw| figure(&self.weights(draw))).collect();
+        let mut values = self.values(figure);
         values.sort_by(f64::total_cmp);
         let (low, high) = match values.len() {
             0 => (value, value),
             _ => (percentile(&values, 0.025), percentile(&values, 0.975)),
         };
         Some(Interval { value, low, high })
+    }
+
+    /// The standard deviation of the figure over the draws, as the standard error that it has; 0 where there is but one
+    /// group.
+    #[must_use]
+    pub fn standard_error(&self, figure: impl Fn(&[u32]) -> Option<f64> + Sync) -> f64 {
+        let values = self.values(figure);
+        let Some(middle) = mean(values.iter().copied()) else { return 0.0 };
+        mean(values.iter().map(|value| (value - middle).powi(2))).unwrap_or(0.0).sqrt()
+    }
+
+    /// The figure in each draw.
+    fn values(&self, figure: impl Fn(&[u32]) -> Option<f64> + Sync) -> Vec<f64> {
+        let draws = if self.groups.len() > 1 { self.resamples } else { 0 };
+        (0..draws).into_par_iter().filter_map(|draw| figure(&self.weights(draw))).collect()
     }
 
     /// How often each recording counts in one draw: as many groups as there are, with replacement.
@@ -126,6 +142,8 @@ mod tests {
         assert!((got.low - 0.72).abs() < 0.015 && (got.high - 0.88).abs() < 0.015, "{got}");
         assert_eq!(draws(1).interval(share(&right)).unwrap(), got, "the same seed gives the same interval");
         assert_ne!(draws(2).interval(share(&right)).unwrap(), got);
+        // sqrt(0.8 * 0.2 / 100)
+        assert!((draws(1).standard_error(share(&right)) - 0.04).abs() < 0.003);
     }
 
     /// Ten takes of each of ten notes that go right or wrong together are ten facts, not a hundred.

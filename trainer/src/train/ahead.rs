@@ -133,7 +133,8 @@ impl<T> Shelf<T> {
 
     /// An item to make, as soon as there is room for it.
     fn begin(&self) -> Option<usize> {
-        let waits = |state: &mut State<T>| !state.over && state.next < self.end && state.next >= state.wanted + self.most;
+        let waits =
+            |state: &mut State<T>| !state.over && state.next < self.end && state.next >= state.wanted + self.most;
         let mut state = self.changed.wait_while(self.state(), waits).unwrap_or_else(PoisonError::into_inner);
         if state.over || state.next >= self.end {
             return None;
@@ -203,12 +204,17 @@ mod tests {
     /// Takes all of 0 to 40; what was made where.
     fn all(make: impl Fn(usize) -> Result<usize> + Sync) -> Result<Vec<usize>> {
         let mut taken = Vec::new();
-        produce(0..40, 2, || Ok(&make), |next| {
-            for _ in 0..40 {
-                taken.push(next()?);
-            }
-            Ok(())
-        })?;
+        produce(
+            0..40,
+            2,
+            || Ok(&make),
+            |next| {
+                for _ in 0..40 {
+                    taken.push(next()?);
+                }
+                Ok(())
+            },
+        )?;
         Ok(taken)
     }
 
@@ -230,7 +236,8 @@ mod tests {
     fn what_can_not_be_made_fails_where_it_is_needed() {
         let refused = all(|index| if index == 7 { bail!("no seven") } else { Ok(index) });
         assert_eq!(refused.unwrap_err().to_string(), "no seven");
-        let taken = produce(0..9, 2, || if true { bail!("no maker") } else { Ok(Ok) }, |next| next().map(|_: usize| ()));
+        let taken =
+            produce(0..9, 2, || if true { bail!("no maker") } else { Ok(Ok) }, |next| next().map(|_: usize| ()));
         assert_eq!(taken.unwrap_err().to_string(), "no maker");
     }
 }
