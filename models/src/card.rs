@@ -280,9 +280,15 @@ impl Card {
             return bad(format!("it has {} classes, 1 to {MAX_CLASSES} are possible", self.classes.len()));
         }
         for (i, class) in self.classes.iter().enumerate() {
-            if class.is_empty() || class.len() > 200 || self.classes[..i].contains(class) {
-                return bad(format!("the class «{class}» is empty, too long or stands twice"));
+            if class.is_empty() || self.classes[..i].contains(class) {
+                return bad(format!("the class «{class}» is empty or stands twice"));
             }
+        }
+        // Names are shown on buttons and sent as texts, which a NUL would end.
+        let names = self.classes.iter().chain([&self.name]);
+        if let Some(name) = names.into_iter().find(|name| name.len() > 200 || name.contains(char::is_control)) {
+            let start: String = name.chars().take(40).flat_map(char::escape_default).collect();
+            return bad(format!("the name «{start}» is longer than 200 bytes, or holds control characters"));
         }
         if !(8_000..=192_000).contains(&self.sample_rate) {
             return bad(format!("its sample rate is {} Hz, 8000 to 192000 are possible", self.sample_rate));
@@ -319,6 +325,9 @@ impl Card {
                 _ => bad("the frontend is missing".into()),
             };
         };
+        if matches!(self.network, NetworkKind::Audio { .. }) {
+            return bad("a network that hears samples has no frontend".into());
+        }
         if !(16..=65_536).contains(&f.fft_size) || f.window < 16 || f.window > f.fft_size {
             return bad(format!("a window of {} in a transform of {} samples", f.window, f.fft_size));
         }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::card::Card;
 use crate::error::{Error, Result};
+use crate::frontend::LogMel;
 use crate::onnx;
 
 mod foreign;
@@ -92,6 +93,10 @@ impl Model {
             Some(json) => Card::from_json(json)?,
             None => foreign::card(&proto, name.unwrap_or("unnamed"))?,
         };
+        // Before anybody who has a model that works lets go of it for this one.
+        if let Some(frontend) = &card.frontend {
+            LogMel::new(card.sample_rate, frontend)?;
+        }
         let (operators, parameters) = count(&proto);
         let network = Network::new(&proto, &card, loader)?;
         let model = Self { card, network, operators, parameters, file_bytes: bytes.len() };

@@ -89,7 +89,8 @@ impl Filter {
             return Ok((Self::Exact(exact), chunk));
         }
         let chunk = (from / CHUNKS_PER_SECOND).round() as usize;
-        let mut parameters = SincInterpolationParameters::new(taps, WindowFunction::BlackmanHarris2);
+        let mut parameters =
+            SincInterpolationParameters::new(taps, WindowFunction::BlackmanHarris2).f_cutoff(polyphase::cutoff());
         parameters.interpolation = SincInterpolationType::Linear;
         parameters.oversampling_factor = 256;
         Async::new_sinc(to / from, 1.0, &parameters, chunk, 1, FixedAsync::Input)

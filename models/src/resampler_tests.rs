@@ -35,6 +35,26 @@ fn what_the_model_can_not_hear_does_not_fold_back() {
     assert!(loudest < 0.001, "{loudest}");
 }
 
+/// The highest bands of a model, and what folds into them, must not tell at which rate a host runs.
+#[test]
+fn the_edge_of_hearing_is_the_same_at_every_rate() {
+    let level_db = |from: f64, hz: f64| {
+        let resampled = resample_all(&sine(from, hz, 0.3), from, 24_000.0).unwrap();
+        let middle = &resampled[1000..resampled.len() - 1000];
+        10.0 * (middle.iter().map(|s| s * s).sum::<f32>() / middle.len() as f32).log10()
+    };
+    for hz in [9_500.0, 10_500.0, 11_200.0, 12_500.0] {
+        let wanted = level_db(48_000.0, hz);
+        for from in [44_100.0, 88_200.0, 96_000.0, 96_100.0, 192_000.0] {
+            let got = level_db(from, hz);
+            assert!(
+                (got - wanted).abs() < 1.5 || got.max(wanted) < -60.0,
+                "{hz} Hz from {from}: {got} dB, not {wanted}"
+            );
+        }
+    }
+}
+
 #[test]
 fn absurd_rates_are_refused() {
     for rate in [0.0, -48_000.0, f64::NAN, 1e9] {

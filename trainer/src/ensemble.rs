@@ -12,11 +12,12 @@ pub use weights::{Observation, learnt};
 
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use rayon::prelude::*;
-use tocco_models::{Policy, Smoothing, Task};
+use tocco_models::{Policy, Task};
 
 use crate::engine::Provider;
+use crate::evaluation;
 use crate::listen::{Ear, Engine};
 use crate::manifest::Row;
 
@@ -32,7 +33,7 @@ pub struct Heard {
 /// The members' mean posteriors over a recording's hops with an open gate, over all hops where it never opens.
 ///
 /// # Errors
-/// Where the recording can't be heard.
+/// Where the recording can't be heard, or holds nothing but silence.
 pub fn hear(members: &[Ear], row: &Row) -> Result<Heard> {
     let classes = &members.first().context("an ensemble needs members")?.model.card().classes;
     let posteriors = members.iter().map(|ear| mean_posterior(ear, &row.path)).collect::<Result<_>>()?;
@@ -41,21 +42,13 @@ pub fn hear(members: &[Ear], row: &Row) -> Result<Heard> {
 
 fn mean_posterior(ear: &Ear, path: &Path) -> Result<Vec<f64>> {
     let classes = ear.model.card().classes.len();
-    let policy = Policy { smoothing: Smoothing::MovingAverage { ms: 0.0 }, ..Policy::default() };
-    // With a closed gate, with an open one.
-    let (mut sums, mut hops) = ([vec![0.0; classes], vec![0.0; classes]], [0.0_f64; 2]);
-    let heard = ear.hear(path, &policy, |decision, _| {
-        let open = usize::from(decision.gate_open);
-        hops[open] += 1.0;
-        sums[open].iter_mut().zip(decision.posterior).for_each(|(sum, p)| *sum += f64::from(*p));
-        Ok(())
-    })?;
-    if let Some(damage) = heard.damage {
-        return Err(damage.into());
+    let hops = evaluation::posteriors(ear, path, Policy::default().gate_dbfs)?;
+    let mut sums = vec![0.0; classes];
+    for hop in hops.chunks_exact(classes) {
+        sums.iter_mut().zip(hop).for_each(|(sum, p)| *sum += f64::from(*p));
     }
-    let counted = usize::from(hops[1] > 0.0);
-    ensure!(hops[counted] > 0.0, "{}: it is too short for one decision", path.display());
-    Ok(sums[counted].iter().map(|sum| sum / hops[counted]).collect())
+    let count = (hops.len() / classes) as f64;
+    Ok(sums.into_iter().map(|sum| sum / count).collect())
 }
 
 /// Members for [`hear`], from their files.
@@ -84,6 +77,12 @@ impl Heard {
             Task::Technique => known.filter(|(_, sounds)| *sounds).map(|(class, sounds)| of(class, sounds)).collect(),
             Task::Instruments => known.map(|(class, sounds)| of(class, sounds)).collect(),
         }
+    }
+
+    /// Whether a class sounds that could be the likeliest one.
+    #[must_use]
+    pub fn sounds(&self) -> bool {
+        self.truth.contains(&Some(true))
     }
 
     /// Whether the likeliest class by these weights is one that sounds.

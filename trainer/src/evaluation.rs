@@ -163,6 +163,14 @@ fn each<'a, W: Sync, T: Send>(
     Ok((done, skipped))
 }
 
+/// The posteriors of a recording's hops that count, `[hops, classes]`; at least one.
+///
+/// # Errors
+/// The recording can't be heard, or holds nothing but silence.
+pub fn posteriors(ear: &Ear, path: &Path, gate_dbfs: f32) -> Result<Vec<f32>> {
+    Ok(hear(ear, path, gate_dbfs)?.posteriors)
+}
+
 /// The posteriors of the hops that count.
 fn hear(ear: &Ear, path: &Path, gate_dbfs: f32) -> Result<Hops> {
     let raw = Smoothing::MovingAverage { ms: 0.0 };

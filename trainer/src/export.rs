@@ -11,11 +11,12 @@ pub use read::Exported;
 pub(crate) use verify::plucked;
 pub use verify::{Agreement, TOLERANCE, agree, tolerance, whole_sequence};
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
-use tocco_models::{CARD_FORMAT, Card, DataSource, Reference, Task, onnx, write_beside};
+use tocco_models::{CARD_FORMAT, Card, DataSource, Reference, Task, onnx, write_with_folder};
 
 use crate::net::Net;
 use crate::train::{Figures, Run, Settings};
@@ -36,7 +37,7 @@ pub fn export(run: &Run, name: &str, path: &Path, check: &OrtCheck) -> Result<Re
     let bytes = model_bytes(&net, &run.settings, &run.figures()?, name)?;
     let checks = check_bytes(&bytes, &net, &run.settings, check)
         .with_context(|| format!("{}: the model is not written", path.display()))?;
-    write_beside(path, &bytes)?;
+    write_with_folder(path, &bytes)?;
     Ok(Report { path: path.to_owned(), checks })
 }
 
@@ -68,14 +69,18 @@ pub fn model_bytes(net: &Net, settings: &Settings, figures: &Figures, name: &str
     Ok(onnx::encode(&onnx::with_card(model, &card)?))
 }
 
-/// The licence of the weights: that of the data where there is one alone; share-alike data passes its own on.
+/// The licence of the weights: those of all data, since none takes away what another asks for. What asks for nothing is
+/// not told beside others.
 #[must_use]
 pub(crate) fn licence(data: &[DataSource]) -> String {
-    let mut licences: Vec<&str> = data.iter().map(|d| d.licence.as_str()).filter(|l| !l.is_empty()).collect();
-    licences.dedup();
-    match licences.iter().find(|l| l.contains("-SA")) {
-        Some(share_alike) => format!("{share_alike}, with attribution of the sources above"),
-        None => licences.join("; "),
+    let all: BTreeSet<&str> = data.iter().map(|d| d.licence.as_str()).filter(|l| !l.is_empty()).collect();
+    let asking: Vec<&str> = all.iter().copied().filter(|licence| !licence.starts_with("CC0")).collect();
+    match asking.as_slice() {
+        [] => all.into_iter().collect::<Vec<_>>().join("; "),
+        licences => {
+            let credits = licences.iter().any(|licence| licence.contains("-SA"));
+            licences.join("; ") + if credits { ", with attribution of the sources above" } else { "" }
+        }
     }
 }
 

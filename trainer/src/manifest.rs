@@ -39,10 +39,10 @@ impl Split {
         }
     }
 
-    /// Reads the word in the manifest or a folder's name.
+    /// Reads the word in the manifest or a folder's name, in small letters or large ones.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        match word {
+        match word.to_ascii_lowercase().as_str() {
             "train" => Some(Self::Train),
             "val" | "valid" | "validation" => Some(Self::Val),
             "test" => Some(Self::Test),
@@ -283,7 +283,7 @@ impl Manifest {
             writer.write_record(columns.iter().map(|c| cells[*c]))?;
         }
         let bytes = writer.into_inner().context("the manifest can't be put together")?;
-        Ok(tocco_models::write_beside(path, &bytes)?)
+        Ok(tocco_models::write_with_folder(path, &bytes)?)
     }
 }
 

@@ -98,6 +98,26 @@ fn the_merged_network_answers_with_the_weighted_mean_of_posteriors() {
     }
 }
 
+/// What is too soft for the gate is heard as it sounds, not as the silence that a closed gate tells.
+#[test]
+fn soft_recordings_teach_the_weights_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("soft.wav");
+    let soft: Vec<f32> = sine(RATE, HIGH_HZ, 0.4).iter().map(|s| 1e-3 * s).collect();
+    write_wav(&path, RATE, &[&soft]);
+    let ears = tocco_trainer::ensemble::ears(&[common::model(folder.path())]).unwrap();
+    let manifest = folder.path().join("soft.csv");
+    std::fs::write(
+        &manifest,
+        format!("path,labels,group,split,duration_s,sample_rate\nsoft.wav,high,a,val,0.4,{RATE}\n"),
+    )
+    .unwrap();
+    let manifest = tocco_trainer::manifest::Manifest::read(&manifest).unwrap();
+    let heard = tocco_trainer::ensemble::hear(&ears, &manifest.rows[0]).unwrap();
+    let [high, low, none] = heard.posteriors[0][..] else { panic!("{heard:?}") };
+    assert!(heard.sounds() && high > 1.5 * low && none < 0.9, "{heard:?}");
+}
+
 #[test]
 fn what_does_not_run_in_step_is_refused_with_both_names() {
     let folder = tempfile::tempdir().unwrap();

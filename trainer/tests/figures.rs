@@ -101,6 +101,23 @@ fn recordings_of_several_classes_are_judged_by_thresholds() {
     assert!((lies("low") - 1.0).abs() < 1e-9);
 }
 
+/// Datasets whose test has several labels a recording: those can't judge a model of one class at a time.
+#[test]
+fn recordings_that_can_not_judge_are_left_out_and_counted() {
+    let root = tempfile::tempdir().unwrap();
+    let (model, manifest) = (common::model(root.path()), recordings(root.path()));
+    let csv = root.path().join("not/yet/there.csv");
+    let answer = tocco!("evaluate", "--model", model, "--manifest", manifest, "--predictions", csv, "--json").ok();
+    assert!(answer.err.contains("4 of 12 recordings are left out"), "{}", answer.err);
+    let report: Value = serde_json::from_str(&answer.out).unwrap();
+    assert_eq!((&report["skipped"], &report["files"]["count"]), (&4.into(), &8.into()));
+    assert_eq!(std::fs::read_to_string(csv).unwrap().lines().count(), 9);
+    let tuned = tocco!("evaluate", "--model", model, "--manifest", manifest, "--tune").ok();
+    assert!(tuned.out.contains("offsets of the classes") && tuned.out.contains("recordings, tuned"), "{}", tuned.out);
+    let refused = tocco!("evaluate", "--model", model, "--labels", manifest, "--predictions", "p.csv");
+    assert!(refused.code != Some(0) && refused.err.contains("cannot be used with"), "{}", refused.err);
+}
+
 #[test]
 fn a_shy_model_is_tuned_on_validation_and_its_card_keeps_that() {
     let root = tempfile::tempdir().unwrap();

@@ -88,6 +88,22 @@ fn mixtures_hold_what_their_labels_say_in_equal_parts() {
     assert_eq!(voices, [0, 4, 4, 4]);
 }
 
+/// A folder that holds mixtures of one split takes those of another beside them.
+#[test]
+fn mixtures_of_several_splits_lie_in_one_folder() {
+    let root = tempfile::tempdir().unwrap();
+    let (manifest, out) = (notes(root.path()), root.path().join("mix"));
+    for split in ["train", "test", "test"] {
+        mix(&manifest, &out, &format!("--count 3 --polyphony 2 --rate 8000 --seconds 1 --split {split}")).ok();
+    }
+    let mixed = Manifest::read(&out.join("manifest.csv")).unwrap();
+    assert_eq!([Split::Train, Split::Test].map(|split| mixed.split(split).count()), [3, 3]);
+    mix(&manifest, &out, "--count 4 --polyphony 2 --rate 8000 --seconds 1 --split train --shard 0/2").ok();
+    let refused =
+        mix(&manifest, &out, "--count 4 --polyphony 2 --rate 8000 --seconds 1 --split test --shard 0/2").refusal();
+    assert!(refused.contains("a part of the split «train»"), "{refused}");
+}
+
 #[test]
 fn the_same_seed_mixes_the_same_files_and_shards_make_the_whole() {
     let root = tempfile::tempdir().unwrap();

@@ -196,18 +196,20 @@ impl<'a> Workshop<'a> {
         self.tocco(&[&["train", "--config", &config, "--manifest", &manifest, "--out", &run], &epochs[..]].concat())
     }
 
-    /// Writes the manifest: which recording is for training, for validation, for the test.
+    /// Writes the manifest: which recording is for training, for validation, for the test. It gets its name when it is
+    /// whole.
     fn divide(&self, recipe: &Recipe) -> Result<()> {
-        let manifest = self.manifest(recipe);
+        let half = self.path(&format!("{}-half.csv", recipe.name));
         let (recordings, made) = (self.recordings.display().to_string(), self.path("made"));
-        let chosen = ["--label-set", recipe.label_set, "--seed", SEED, "--out", &manifest];
+        let chosen = ["--label-set", recipe.label_set, "--seed", SEED, "--out", &half];
         let held_out = recipe.held_out.as_ref().map(|groups| vec!["--hold-out", groups.as_str()]).unwrap_or_default();
         self.tocco(&[&["prepare", &recordings, &made], &chosen[..], &held_out].concat())?;
         // Noises and foreign instruments are for learning: in the test they would count as easy silence.
         let (noises, noises_manifest) = (self.path("noises"), self.path(&format!("{}-noises.csv", recipe.name)));
         let chosen = ["--label-set", recipe.label_set, "--seed", SEED, "--test-ratio", "0", "--out", &noises_manifest];
         self.tocco(&[&["prepare", &noises], &chosen[..]].concat())?;
-        append(&manifest, &std::fs::read_to_string(&noises_manifest)?, "")
+        append(&half, &std::fs::read_to_string(&noises_manifest)?, "")?;
+        std::fs::rename(&half, self.manifest(recipe)).with_context(|| format!("{half}: it can't be renamed"))
     }
 
     /// Temperature and thresholds from the validation split.

@@ -119,20 +119,51 @@ fn what_is_no_file_is_refused_at_once() {
 
 #[test]
 fn a_graph_that_would_fill_the_memory_is_refused_before_it_runs() {
-    let mut g = GraphBuilder::new("greedy");
-    g.input("audio", &[1, 1, 2400]).output("logits", &[1, 2]);
-    g.initializer_i64("shape", &[2], &[60_000, 60_000]).initializer_i64("flat", &[2], &[1, 2400]);
-    g.initializer("w", &[2400, 2], &vec![0.0; 4800]);
-    g.node("ConstantOfShape", &["shape"], &["huge"], &[]);
-    g.node("ReduceMean", &["huge"], &["mean"], &[("keepdims", onnx::Attribute::Int(0))]);
-    g.node("Reshape", &["audio", "flat"], &["row"], &[]);
-    g.node("MatMul", &["row", "w"], &["product"], &[]).node("Add", &["product", "mean"], &["logits"], &[]);
-    let mut model = g.finish();
-    for (key, value) in [("sr", "24000"), ("seglen", "2400"), ("classnames", "[\"a\", \"b\"]")] {
-        model.metadata_props.push(onnx::pb::StringStringEntryProto { key: key.into(), value: value.into() });
-    }
-    let error = Model::from_bytes(&encode(&model)).unwrap_err().to_string();
-    assert!(error.contains("absurd shape"), "{error}");
+    let greedy = |make: &dyn Fn(&mut GraphBuilder)| {
+        let mut g = GraphBuilder::new("greedy");
+        g.input("audio", &[1, 1, 2400]).output("logits", &[1, 2]);
+        g.initializer("w", &[2400, 2], &vec![0.0; 4800]).initializer_i64("flat", &[2], &[1, 2400]);
+        make(&mut g);
+        g.node("ReduceMean", &["huge"], &["mean"], &[("keepdims", onnx::Attribute::Int(0))]);
+        g.node("Reshape", &["audio", "flat"], &["row"], &[]);
+        g.node("MatMul", &["row", "w"], &["product"], &[]).node("Add", &["product", "mean"], &["logits"], &[]);
+        let mut model = g.finish();
+        for (key, value) in [("sr", "24000"), ("seglen", "2400"), ("classnames", "[\"a\", \"b\"]")] {
+            model.metadata_props.push(onnx::pb::StringStringEntryProto { key: key.into(), value: value.into() });
+        }
+        let error = Model::from_bytes(&encode(&model)).unwrap_err().to_string();
+        assert!(error.contains("absurd shape"), "{error}");
+    };
+    greedy(&|g| {
+        g.initializer_i64("shape", &[2], &[60_000, 60_000]).node("ConstantOfShape", &["shape"], &["huge"], &[]);
+    });
+    greedy(&|g| {
+        g.initializer("one", &[1], &[1.0]).initializer_i64("pads", &[2], &[0, 1 << 40]);
+        g.node("Pad", &["one", "pads"], &["huge"], &[]);
+    });
+    greedy(&|g| {
+        g.initializer("one", &[1, 1], &[1.0]).initializer_i64("times", &[2], &[60_000, 60_000]);
+        g.node("Tile", &["one", "times"], &["huge"], &[]);
+    });
+    greedy(&|g| {
+        g.initializer("from", &[], &[0.0]).initializer("to", &[], &[1.5e9]).initializer("by", &[], &[1.0]);
+        g.node("Range", &["from", "to", "by"], &["huge"], &[]);
+    });
+}
+
+/// Refused when the file is opened, so that whoever plays a model keeps it.
+#[test]
+fn a_card_that_no_sound_could_go_through_is_refused_at_once() {
+    let refused = |change: &dyn Fn(&mut Card), words: &str| {
+        let mut card = test_models::card();
+        change(&mut card);
+        let proto = onnx::decode(&test_models::bytes()).unwrap();
+        let error = onnx::with_card(proto, &card).and_then(|m| Model::from_bytes(&encode(&m)).map(|_| ())).unwrap_err();
+        assert!(error.to_string().contains(words), "{error}");
+    };
+    refused(&|card| card.network = NetworkKind::Audio { samples: 2400, hop: 300 }, "has no frontend");
+    refused(&|card| card.frontend.as_mut().unwrap().mels = 1000, "between two bins");
+    refused(&|card| card.classes[0].push('\0'), "control characters");
 }
 
 #[test]

@@ -14,18 +14,30 @@ const MOST_NUMBERS: usize = 1 << 27;
 const MOST_STRUCTURE: usize = 8 << 20;
 /// The most tensors of weights.
 const MOST_WEIGHTS: usize = 20_000;
-/// Field numbers of onnx.proto3: `ModelProto.graph` and `GraphProto.initializer`.
+/// Field numbers of onnx.proto3: `ModelProto.graph`, `GraphProto.initializer`, `GraphProto.node`, `NodeProto.attribute`,
+/// `AttributeProto.t`; those of a tensor's numbers, which take no more room in memory than in the file: `raw_data`,
+/// `float_data`, `double_data`.
 const GRAPH: u64 = 7;
 const INITIALIZER: u64 = 5;
+const NODE: u64 = 1;
+const ATTRIBUTE: u64 = 5;
+const TENSOR: u64 = 5;
+const NUMBERS: [u64; 3] = [9, 4, 10];
 
-/// Measures, without decoding them, how much of the bytes is structure and how many weights there are.
+/// Measures, without decoding them, how much of the bytes is structure and how many weights there are: all but the numbers
+/// of initializers and of `Constant` nodes.
 pub(super) fn size_of_structure(bytes: &[u8]) -> Result<()> {
     let (mut structure, mut weights) = (bytes.len(), 0_usize);
-    for (_, graph) in Fields(bytes).filter(|(number, _)| *number == GRAPH) {
-        for (_, tensor) in Fields(graph).filter(|(number, _)| *number == INITIALIZER) {
-            structure -= tensor.len();
-            weights += 1;
-        }
+    let mut weight = |tensor: &[u8]| {
+        structure -= fields_of(tensor, |number| NUMBERS.contains(&number)).map(<[u8]>::len).sum::<usize>();
+        weights += 1;
+    };
+    for graph in fields_of(bytes, |number| number == GRAPH) {
+        fields_of(graph, |number| number == INITIALIZER).for_each(&mut weight);
+        fields_of(graph, |number| number == NODE)
+            .flat_map(|node| fields_of(node, |number| number == ATTRIBUTE))
+            .flat_map(|attribute| fields_of(attribute, |number| number == TENSOR))
+            .for_each(&mut weight);
     }
     if structure > MOST_STRUCTURE || weights > MOST_WEIGHTS {
         return Err(Error::NotOnnx(format!(
@@ -34,6 +46,10 @@ pub(super) fn size_of_structure(bytes: &[u8]) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+fn fields_of(message: &[u8], is_wanted: impl Fn(u64) -> bool) -> impl Iterator<Item = &[u8]> {
+    Fields(message).filter(move |(number, _)| is_wanted(*number)).map(|(_, field)| field)
 }
 
 /// The length-delimited fields of a protobuf message, as far as it can be read.
@@ -82,28 +98,71 @@ fn inner(graph: &pb::GraphProto, depth: usize) -> Result<()> {
     Ok(())
 }
 
-/// A handful of numbers that say «make a tensor of this shape»: refused where that is absurd, since the engine
-/// computes constants while it loads.
+/// A handful of numbers that say «make a tensor of this size»: refused where that is absurd, since the engine computes
+/// constants while it loads, before it looks at how much they hold.
 fn expansion(node: &pb::NodeProto, graph: &pb::GraphProto) -> Result<()> {
-    let shape = match node.op_type.as_str() {
-        "ConstantOfShape" => node.input.first(),
-        "Expand" => node.input.get(1),
-        _ => None,
-    };
     let constant = |node: &pb::NodeProto| node.attribute.iter().find_map(|attribute| attribute.t.clone());
-    let tensor = shape.and_then(|name| {
+    let input = |index: usize| -> Option<pb::TensorProto> {
+        let name = node.input.get(index)?;
         let stored = graph.initializer.iter().find(|t| t.name == *name).cloned();
         stored.or_else(|| graph.node.iter().find(|n| n.output.first() == Some(name)).and_then(constant))
-    });
-    let Some(tensor) = tensor.filter(|t| t.data_type == DataType::Int64 as i32) else { return Ok(()) };
-    let raw = tensor.raw_data.as_chunks::<8>().0.iter().map(|bytes| i64::from_le_bytes(*bytes));
-    let numbers =
-        raw.chain(tensor.int64_data.iter().copied()).try_fold(1_usize, |n, d| n.checked_mul(usize::try_from(d).ok()?));
+    };
+    let whole = |index: usize| input(index).as_ref().map(whole_numbers).unwrap_or_default();
+    let attribute = |name: &str| node.attribute.iter().find(|a| a.name == name).map(|a| a.ints.clone());
+    // How many times as large the result is at the least, one factor a side.
+    let sides = match node.op_type.as_str() {
+        "ConstantOfShape" => whole(0),
+        "Expand" | "Tile" => whole(1),
+        // Before and behind each side.
+        "Pad" => {
+            let pads = attribute("pads").unwrap_or_else(|| whole(1));
+            let (before, behind) = pads.split_at(pads.len() / 2);
+            before.iter().zip(behind).map(|(a, b)| a.saturating_add(*b).saturating_add(1).max(1)).collect()
+        }
+        "Range" => match [0, 1, 2].map(|index| input(index).and_then(|t| number(&t))) {
+            [Some(start), Some(limit), Some(step)] => {
+                #[expect(clippy::cast_possible_truncation, reason = "what does not fit is absurd too")]
+                let steps = ((limit - start) / step).max(0.0) as i64;
+                vec![steps]
+            }
+            _ => Vec::new(),
+        },
+        _ => Vec::new(),
+    };
+    let numbers = sides.iter().try_fold(1_usize, |n, d| n.checked_mul(usize::try_from(*d).ok()?));
     if numbers.is_some_and(|n| n <= MOST_NUMBERS) {
         return Ok(());
     }
-    let reason = "it asks for a tensor of an absurd shape".to_owned();
-    Err(Error::BadTensor { tensor: tensor.name, reason })
+    let tensor = node.output.first().cloned().unwrap_or_default();
+    Err(Error::BadTensor { tensor, reason: "it asks for a tensor of an absurd shape".to_owned() })
+}
+
+/// The numbers of a tensor of whole ones; none where it is another.
+fn whole_numbers(tensor: &pb::TensorProto) -> Vec<i64> {
+    if tensor.data_type != DataType::Int64 as i32 {
+        return Vec::new();
+    }
+    let raw = tensor.raw_data.as_chunks::<8>().0.iter().map(|bytes| i64::from_le_bytes(*bytes));
+    raw.chain(tensor.int64_data.iter().copied()).collect()
+}
+
+/// The one number of a tensor.
+fn number(tensor: &pb::TensorProto) -> Option<f64> {
+    let whole = || tensor.int32_data.first().map(|n| f64::from(*n));
+    let raw = &tensor.raw_data;
+    match DataType::try_from(tensor.data_type).ok()? {
+        DataType::Int64 => whole_numbers(tensor).first().map(|n| *n as f64),
+        DataType::Float => {
+            let raw = raw.first_chunk().map(|bytes| f32::from_le_bytes(*bytes));
+            raw.or_else(|| tensor.float_data.first().copied()).map(f64::from)
+        }
+        DataType::Double => {
+            raw.first_chunk().map(|bytes| f64::from_le_bytes(*bytes)).or_else(|| tensor.double_data.first().copied())
+        }
+        DataType::Int32 => raw.first_chunk().map(|bytes| f64::from(i32::from_le_bytes(*bytes))).or_else(whole),
+        DataType::Int16 => raw.first_chunk().map(|bytes| f64::from(i16::from_le_bytes(*bytes))).or_else(whole),
+        _ => None,
+    }
 }
 
 fn tensor(tensor: &pb::TensorProto) -> Result<()> {

@@ -67,6 +67,26 @@ fn bytes_that_would_swell_in_memory_are_refused_before_they_are_decoded() {
     bytes.extend(nodes);
     let error = decode(&bytes).unwrap_err().to_string();
     assert!(error.contains("bytes beside them"), "{error}");
+    // The same inside a tensor of weights: 5 million entries about files that hold its numbers.
+    let entries = [0x6a_u8, 0x00].repeat(5_000_000);
+    let field = |tag: u8, inner: &[u8]| {
+        let mut field = vec![tag];
+        prost::encoding::encode_varint(inner.len() as u64, &mut field);
+        [field, inner.to_vec()].concat()
+    };
+    let error = decode(&field(0x3a, &field(0x2a, &entries))).unwrap_err().to_string();
+    assert!(error.contains("1 tensors of weights and 100000"), "{error}");
+}
+
+/// Some exporters write weights as constants.
+#[test]
+fn weights_in_nodes_are_weights() {
+    let tensor =
+        pb::TensorProto { raw_data: vec![0; 12 << 20].into(), dims: vec![3 << 20], data_type: 1, ..Default::default() };
+    let attribute = pb::AttributeProto { name: "value".into(), t: Some(tensor), r#type: 4, ..Default::default() };
+    let node = pb::NodeProto { op_type: "Constant".into(), attribute: vec![attribute], ..Default::default() };
+    let graph = pb::GraphProto { node: vec![node], ..Default::default() };
+    decode(&encode(&pb::ModelProto { graph: Some(graph), ..Default::default() })).unwrap();
 }
 
 proptest! {

@@ -9,6 +9,7 @@ use std::f64::consts::{PI, TAU};
 use pulp::{Simd, WithSimd};
 use rubato::{WindowFunction, calculate_cutoff};
 
+use super::TAPS;
 use crate::wide::{dot, dots, wide};
 
 /// More phases than this are rubato's: their filters would not stay in a processor's cache.
@@ -131,9 +132,15 @@ fn fraction(from: f64, to: f64) -> Option<(usize, usize)> {
     (to / common <= MOST_PHASES).then_some(((from / common) as usize, (to / common) as usize))
 }
 
+/// Half level as a share of half the lower rate: rubato's for the usual length. A filter that is longer since it takes more
+/// samples a second falls as steeply, in Hz: with a cutoff of its own it would let pass what others do not.
+pub fn cutoff() -> f32 {
+    calculate_cutoff(TAPS, WindowFunction::BlackmanHarris2)
+}
+
 /// A windowed sinc for each phase, `[phases, taps]`: rubato's window and cutoff.
 fn filters(taps: usize, phases: usize, ratio: f64) -> Vec<f32> {
-    let cutoff = calculate_cutoff::<f64>(taps, WindowFunction::BlackmanHarris2) * ratio.min(1.0);
+    let cutoff = f64::from(cutoff()) * ratio.min(1.0);
     let tap = |phase: usize, tap: usize| {
         let at = (tap + 1) as f64 - phase as f64 / phases as f64;
         let turn = TAU * at / taps as f64;

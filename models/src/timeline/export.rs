@@ -99,6 +99,8 @@ fn quoted(field: &str) -> String {
 
 /// As Reaper's ruler says it: `1:02.345`.
 fn minutes(seconds: f64) -> String {
+    // Rounded first, or 59.9997 s would be 0:60.000.
+    let seconds = (1000.0 * seconds).round() / 1000.0;
     let whole = (seconds / 60.0).floor();
     format!("{whole:.0}:{:06.3}", seconds - 60.0 * whole)
 }
@@ -159,6 +161,11 @@ mod tests {
         assert_eq!(text(Export::Csv), csv);
         let json: serde_json::Value = serde_json::from_str(&text(Export::Json)).unwrap_or_default();
         assert_eq!((&json[0]["class"], &json[1]["end_s"]), (&"plucked".into(), &62.0.into()));
+    }
+
+    #[test]
+    fn seconds_are_rounded_into_the_next_minute() {
+        assert_eq!([59.9994, 59.9997, 3599.9996].map(minutes), ["0:59.999", "1:00.000", "60:00.000"]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail, ensure};
-use tocco_models::{Model, NONE, write_beside};
+use tocco_models::{Model, NONE, write_with_folder};
 
 use crate::engine::{self, Provider};
 use crate::ensemble::{self, Heard, Member};
@@ -51,7 +51,7 @@ pub fn run(args: Args) -> Result<()> {
     let weights = ensemble::learnt(&observations, members.len());
     let bytes = ensemble::merged(&members, &weights, &name)?;
     let checked = check(&bytes)?;
-    write_beside(&args.out, &bytes)?;
+    write_with_folder(&args.out, &bytes)?;
     super::remark(checked);
     summary(&args, &weights, &heard)
 }
@@ -112,13 +112,20 @@ fn check(bytes: &[u8]) -> Result<String> {
 /// The weights, and how many recordings of the validation split each model gets right.
 fn summary(args: &Args, weights: &[f64], heard: &[Heard]) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    let accuracy = |weights: &[f64]| heard.iter().filter(|h| h.right(weights)).count() as f64 / heard.len() as f64;
+    let sounding: Vec<&Heard> = heard.iter().filter(|h| h.sounds()).collect();
+    let accuracy =
+        |weights: &[f64]| sounding.iter().filter(|h| h.right(weights)).count() as f64 / sounding.len().max(1) as f64;
     writeln!(out, "{:>7} {:>9}  model", "weight", "accuracy")?;
     for (index, (path, weight)) in args.models.iter().zip(weights).enumerate() {
         let alone: Vec<f64> = (0..weights.len()).map(|i| f64::from(u8::from(i == index))).collect();
         writeln!(out, "{weight:>7.3} {:>9.3}  {}", accuracy(&alone), path.display())?;
     }
     writeln!(out, "{:>7.3} {:>9.3}  {}", 1.0, accuracy(weights), args.out.display())?;
-    writeln!(out, "accuracy: share of {} validation recordings; the weights were learnt on them", heard.len())?;
+    writeln!(
+        out,
+        "accuracy: share of {} validation recordings in which a class sounds; the weights were learnt on all {}",
+        sounding.len(),
+        heard.len()
+    )?;
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
-use tocco_models::Policy;
+use tocco_models::{Card, Policy, Task};
 
 use super::engine::EngineArgs;
 use super::policy::PolicyArgs;
@@ -54,7 +54,7 @@ pub struct Args {
     write_card: Option<PathBuf>,
     /// Continuous recordings: a label track (start, end, class, separated by tabs, as Audacity writes it), or a folder
     /// of them, NAME.txt or NAME.tsv for each NAME.wav.
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["manifest", "data"])]
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["manifest", "data", "predictions", "split"])]
     labels: Option<PathBuf>,
     /// The recordings that the label tracks speak of; those beside them by default.
     #[arg(value_name = "RECORDING", requires = "labels")]
@@ -63,7 +63,7 @@ pub struct Args {
     #[arg(long, default_value_t = 50.0, requires = "labels")]
     onset_tolerance_ms: f64,
     /// Count false triggers on a folder of recordings that hold none of the model's classes.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["manifest", "data"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["manifest", "data", "predictions", "split"])]
     negatives: Option<PathBuf>,
     /// Measure how soon notes are recognised, with the settings below under «Decision»: each recording must be a single
     /// note.
@@ -129,13 +129,20 @@ pub fn run(args: Args) -> Result<()> {
     if args.notes {
         return soon(&args, &ear, &policy);
     }
+    if policy != (Policy { gate_dbfs: policy.gate_dbfs, ..Policy::default() }) {
+        super::remark(
+            "figures of whole recordings depend on the gate alone: the other settings of decisions count with --notes, \
+             --labels and --negatives",
+        );
+    }
     let Chosen { rows, validation, source, skipped } = choose(&args)?;
-    let wanted = wanted(&ear, &rows)?;
+    let (wanted, left) = wanted(&ear, &rows)?;
+    ensure!(!wanted.is_empty(), "{source}: there is no recording that can judge a model of one class at a time");
     let tuned = args.tune.then(|| fit(&args, &ear, model, &rows, &validation, policy.gate_dbfs)).transpose()?;
     let heard = predict(&ear, &wanted, policy.gate_dbfs)?;
     let names = (ear.model.card().name.clone(), source);
     let mut report = Report::new(names, &heard.predictions, Some(&heard.hops), (args.resamples, args.seed));
-    report.skipped = skipped + heard.skipped;
+    report.skipped = skipped + left + heard.skipped;
     if let Some((ear, mut tuned)) = tuned {
         let heard = predict(&ear, &wanted, policy.gate_dbfs)?;
         tuned.calibration_frames = heard.hops.figures();
@@ -165,7 +172,7 @@ fn told(args: &Args, file: &str, report: &impl Serialize) -> Result<bool> {
 /// Writes what is asked for and prints the figures.
 fn tell(args: &Args, report: &Report, predictions: &Predictions, start: Instant) -> Result<()> {
     if let Some(path) = &args.predictions {
-        tocco_models::write_beside(path, &predictions.to_csv()?)?;
+        tocco_models::write_with_folder(path, &predictions.to_csv()?)?;
     }
     if let Some(folder) = &args.out {
         make_folder(folder)?;
@@ -257,15 +264,16 @@ fn fit(
     } else {
         apart(judged, validation).with_context(|| format!("{manifest}: --tune refuses"))?;
     }
-    let tuned = tune(ear, model, &wanted(ear, validation)?, gate_dbfs)?;
+    let tuned = tune(ear, model, &wanted(ear, validation)?.0, gate_dbfs)?;
     let (ear, bytes) = ear.with_card(model, &tuned.card)?;
     if let Some(path) = &args.write_card {
-        tocco_models::write_beside(path, &bytes)?;
+        tocco_models::write_with_folder(path, &bytes)?;
         super::remark(format_args!("{}: written, tuned on {on}", path.display()));
     }
-    let (temperature, thresholds) = (tuned.card.temperature, tuned.card.thresholds);
-    let thresholds = if tuned.card.task == tocco_models::Task::Instruments { thresholds } else { Vec::new() };
-    Ok((ear, TunedOn { on, recordings: tuned.recordings, temperature, thresholds, calibration_frames: None }))
+    let Card { task, temperature, thresholds, offsets, .. } = tuned.card;
+    let thresholds = if task == Task::Instruments { thresholds } else { Vec::new() };
+    let (recordings, files, calibration_frames) = (tuned.recordings, None, None);
+    Ok((ear, TunedOn { on, recordings, temperature, offsets, thresholds, files, calibration_frames }))
 }
 
 /// Refuses a validation split that shares recordings or groups with what is judged.
@@ -283,8 +291,18 @@ fn apart(judged: &[Row], validation: &[Row]) -> Result<()> {
     Ok(())
 }
 
-fn wanted(ear: &Ear, rows: &[Row]) -> Result<Vec<Wanted>> {
-    rows.iter().map(|row| Wanted::new(ear.model.card(), row)).collect()
+/// Those that can judge the model, and how many can't.
+fn wanted(ear: &Ear, rows: &[Row]) -> Result<(Vec<Wanted>, usize)> {
+    let card = ear.model.card();
+    let (rows, left): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.is_for(card.task));
+    if !left.is_empty() {
+        super::remark(format_args!(
+            "{} of {} recordings are left out: they have several labels or none, and the model tells one class at a time",
+            left.len(),
+            left.len() + rows.len()
+        ));
+    }
+    Ok((rows.into_iter().map(|row| Wanted::new(card, row)).collect::<Result<_>>()?, left.len()))
 }
 
 /// What is to be evaluated.

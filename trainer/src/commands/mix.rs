@@ -100,7 +100,9 @@ pub fn run(args: Args) -> Result<()> {
     let manifest = Manifest::read(manifest)?;
     manifest.remarks().into_iter().for_each(super::remark);
     let name = args.shard.map_or_else(|| "manifest.csv".to_owned(), Shard::manifest);
-    ensure_other(&manifest.path, &args.out.join(&name))?;
+    let path = args.out.join(name);
+    ensure_other(&manifest.path, &path)?;
+    let others = of_other_splits(&path, &args)?;
     let mixer = Mixer::new(&manifest, recipe(&args))?;
     std::fs::create_dir_all(&args.out).with_context(|| format!("{}: the folder can't be made", args.out.display()))?;
     let numbers = args.shard.map_or(0..args.count, |part| shard(args.count, part.index, part.of));
@@ -117,9 +119,21 @@ pub fn run(args: Args) -> Result<()> {
         })
         .collect::<Result<_>>()?;
     bar.finish_and_clear();
-    let path = args.out.join(name);
-    Manifest::write(&path, &rows)?;
+    Manifest::write(&path, &[others, rows.clone()].concat())?;
     summary(&path, &rows)
+}
+
+/// The mixtures of other splits that lie in the folder already: the new ones come beside them.
+fn of_other_splits(path: &Path, args: &Args) -> Result<Vec<Row>> {
+    if !path.is_file() {
+        return Ok(Vec::new());
+    }
+    let earlier = Manifest::read(path)?;
+    let others: Vec<Row> = earlier.rows.into_iter().filter(|row| row.split != args.split).collect();
+    if let (Some(other), Some(_)) = (others.first(), args.shard) {
+        bail!("{}: this is a part of the split «{}»: choose another --out", path.display(), other.split.name());
+    }
+    Ok(others)
 }
 
 fn recipe(args: &Args) -> Recipe {

@@ -115,5 +115,9 @@ pub(crate) fn sentence(error: &anyhow::Error) -> String {
 
 /// Whether the reader of standard output went away (`tocco ... | head`): that is no failure.
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    error.chain().filter_map(|e| e.downcast_ref::<std::io::Error>()).any(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+    let kind = |e: &(dyn std::error::Error + 'static)| {
+        let of_json = || e.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
+        e.downcast_ref::<std::io::Error>().map(std::io::Error::kind).or_else(of_json)
+    };
+    error.chain().any(|e| kind(e) == Some(std::io::ErrorKind::BrokenPipe))
 }

@@ -55,12 +55,12 @@ pub struct Args {
     /// Which of the named splits gives validation away by --val-ratio, where none is named (default: train).
     #[arg(long, value_enum)]
     val_from: Option<ValFrom>,
-    /// Share of the recordings for validation; with --folds, of those that are not in the test fold.
-    #[arg(long, default_value_t = 0.2)]
-    val_ratio: f64,
-    /// Share of the recordings for the test.
-    #[arg(long, default_value_t = 0.2, conflicts_with = "folds")]
-    test_ratio: f64,
+    /// Share of the recordings for validation (default: 0.2); with --folds, of those that are not in the test fold.
+    #[arg(long)]
+    val_ratio: Option<f64>,
+    /// Share of the recordings for the test (default: 0.2).
+    #[arg(long, conflicts_with = "folds")]
+    test_ratio: Option<f64>,
     /// Cut the groups into so many folds; --fold says which of them is the test.
     #[arg(long, value_name = "K", requires = "fold")]
     folds: Option<usize>,
@@ -191,14 +191,22 @@ fn relabel(found: &mut Found, map: &LabelMap) -> Result<()> {
 }
 
 impl Args {
+    fn val_ratio(&self) -> f64 {
+        self.val_ratio.unwrap_or(0.2)
+    }
+
+    fn test_ratio(&self) -> f64 {
+        self.test_ratio.unwrap_or(0.2)
+    }
+
     fn check(&self) -> Result<()> {
-        for (name, ratio) in [("--val-ratio", self.val_ratio), ("--test-ratio", self.test_ratio)] {
+        for (name, ratio) in [("--val-ratio", self.val_ratio()), ("--test-ratio", self.test_ratio())] {
             ensure!((0.0..1.0).contains(&ratio), "{name} is {ratio}: it must lie between 0 and 1");
         }
         ensure!(
-            self.folds.is_some() || self.hold_out.is_some() || self.val_ratio + self.test_ratio < 1.0,
+            self.folds.is_some() || self.hold_out.is_some() || self.val_ratio() + self.test_ratio() < 1.0,
             "--val-ratio and --test-ratio together are {}: nothing is left for training",
-            self.val_ratio + self.test_ratio
+            self.val_ratio() + self.test_ratio()
         );
         if let (Some(folds), Some(fold)) = (self.folds, self.fold) {
             ensure!(folds >= 2, "--folds is {folds}: at least 2 are needed");

@@ -160,7 +160,7 @@ fn html(args: &Args, policy: &Policy) -> Result<()> {
     let ears: Vec<Ear> = args.model.iter().map(open).collect::<Result<_>>()?;
     let page = player::page(&ears, file, policy, args.with_none)?;
     match &args.out {
-        Some(path) => tocco_models::write_beside(path, page.html.as_bytes())?,
+        Some(path) => tocco_models::write_with_folder(path, page.html.as_bytes())?,
         None => std::io::stdout().lock().write_all(page.html.as_bytes())?,
     }
     let (whole, sound) = (page::size(page.html.len()), page::size(page.sound_bytes));

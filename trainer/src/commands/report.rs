@@ -160,7 +160,8 @@ impl Page<'_> {
             gate_dbfs: self.gate_dbfs,
         };
         let html = html(&subject)?;
-        tocco_models::write_beside(out, html.as_bytes()).with_context(|| format!("{}: the page", out.display()))?;
+        tocco_models::write_with_folder(out, html.as_bytes())
+            .with_context(|| format!("{}: the page", out.display()))?;
         super::remark(format_args!("{}: a page of {}", out.display(), page::size(html.len())));
         Ok(())
     }

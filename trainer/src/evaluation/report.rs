@@ -80,8 +80,12 @@ pub struct TunedOn {
     pub recordings: usize,
     /// The temperature.
     pub temperature: f32,
+    /// An offset a class; empty for any number of classes.
+    pub offsets: Vec<f32>,
     /// A threshold a class; empty for one class at a time.
     pub thresholds: Vec<f32>,
+    /// The most probable class of each judged recording, as tuned; absent where a recording has none or several.
+    pub files: Option<Figures>,
     /// The reliability of the hops of the judged recordings with that temperature.
     pub calibration_frames: Option<Calibration>,
 }
@@ -125,7 +129,8 @@ impl Report {
     }
 
     /// Adds what the same recordings came to with a tuned card.
-    pub fn add_tuned(&mut self, tuned: TunedOn, predictions: &Predictions) {
+    pub fn add_tuned(&mut self, mut tuned: TunedOn, predictions: &Predictions) {
+        tuned.files = predictions.confusions().map(|(files, _)| files.figures());
         if self.task == Task::Instruments {
             let groups = predictions.rows.iter().map(|r| r.group.as_str());
             let bootstrap = Bootstrap::new(groups, self.bootstrap.resamples, self.bootstrap.seed);
@@ -184,6 +189,13 @@ impl Report {
                 "tuned on {} ({} recordings): temperature {:.3}",
                 tuned.on, tuned.recordings, tuned.temperature
             )?;
+            if !tuned.offsets.is_empty() {
+                let offsets: Vec<String> = tuned.offsets.iter().map(|offset| format!("{offset:+.2}")).collect();
+                writeln!(text, "offsets of the classes   {}", offsets.join(" "))?;
+            }
+            if let Some(files) = &tuned.files {
+                text.push_str(&one_line("recordings, tuned", files));
+            }
             if let Some(c) = &tuned.calibration_frames {
                 writeln!(text, "{}", calibration_line("hops, tuned", c))?;
             }

@@ -300,3 +300,16 @@ fn a_report_tells_every_engine_with_its_tolerance() {
     assert_eq!(json["checks"][1]["outcome"]["agrees"]["steps"], 16);
     assert_eq!(json["checks"][2]["outcome"]["not-checked"], "it has no past");
 }
+
+#[test]
+fn the_weights_bear_all_licences_that_ask_for_something() {
+    let told = |licences: &[&str]| {
+        let data: Vec<DataSource> =
+            licences.iter().map(|l| DataSource { name: "x".into(), licence: (*l).into() }).collect();
+        licence(&data)
+    };
+    assert_eq!(told(&["CC0-1.0", "CC0-1.0"]), "CC0-1.0");
+    assert_eq!(told(&["CC BY 4.0", "CC0-1.0", "CC BY 4.0", ""]), "CC BY 4.0");
+    let both = "CC BY-NC 4.0; CC BY-SA 3.0, Philharmonia Orchestra, with attribution of the sources above";
+    assert_eq!(told(&["CC BY-SA 3.0, Philharmonia Orchestra", "CC0-1.0", "CC BY-NC 4.0"]), both);
+}

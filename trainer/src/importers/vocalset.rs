@@ -6,7 +6,7 @@
 //! taken where both are there. Singers are `f1` to `f9` and `m1` to `m11`.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -14,13 +14,11 @@ use super::{Attribute, Harvest, Item, folders_within, recordings, stem, wrong_la
 use crate::manifest::Split;
 
 pub(super) fn read(root: &Path, harvest: &mut Harvest) -> Result<()> {
-    // The folders beside it hold the same recordings in another order.
-    let whole = ["FULL", "data_by_singer", "data_by_technique", "data_by_vowel"].map(|name| root.join(name));
-    let songs = whole.iter().find(|f| f.is_dir()).map_or(root, |f| f.as_path());
-    let official = official(root)?;
+    let (root, songs) = songs(root)?;
+    let official = official(&root)?;
     let mut seen = false;
-    for path in recordings(songs)? {
-        let folders = folders_within(&path, songs);
+    for path in recordings(&songs)? {
+        let folders = folders_within(&path, &songs);
         let named = stem(&path).split('_').next().and_then(singer);
         let Some(singer) = folders.iter().find_map(|f| singer(f)).or(named) else {
             harvest.skip(&path, "neither its folders (female1, male2, …) nor its name (f1_…, m2_…) name a singer");
@@ -42,7 +40,23 @@ pub(super) fn read(root: &Path, harvest: &mut Harvest) -> Result<()> {
     if seen {
         return Ok(());
     }
-    Err(wrong_layout(root, "VocalSet", "«FULL/female1/arpeggios/belt/f1_arpeggios_belt_c_a.wav» or the like"))
+    Err(wrong_layout(&root, "VocalSet", "«FULL/female1/arpeggios/belt/f1_arpeggios_belt_c_a.wav» or the like"))
+}
+
+/// The dataset's folder, given as itself or by the one that it lies in, and the folder in it that holds each recording once:
+/// those beside it hold the same ones in another order.
+fn songs(root: &Path) -> Result<(PathBuf, PathBuf)> {
+    let whole = |root: &Path| {
+        let orders = ["FULL", "data_by_singer", "data_by_technique", "data_by_vowel"].map(|name| root.join(name));
+        orders.into_iter().find(|folder| folder.is_dir()).map(|songs| (root.to_path_buf(), songs))
+    };
+    if let Some(found) = whole(root) {
+        return Ok(found);
+    }
+    let inner = std::fs::read_dir(root).with_context(|| format!("{}: the folder can't be read", root.display()))?;
+    let mut inner: Vec<PathBuf> = inner.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    inner.sort();
+    Ok(inner.iter().find_map(|folder| whole(folder)).unwrap_or_else(|| (root.to_path_buf(), root.to_path_buf())))
 }
 
 /// `female1`, `f1` -> `f1`.

@@ -1,6 +1,6 @@
 //! Which split each recording comes to stand in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, bail, ensure};
 use regex::Regex;
@@ -39,15 +39,43 @@ pub(super) fn deal_out(rows: &mut [Row], presets: &[Option<Split>], args: &Args)
         args.folds.is_none() && args.hold_out.is_none(),
         "{named} (train, val, test): --folds and --hold-out can't change them; --split dealt takes no notice of them"
     );
+    ensure!(
+        args.test_ratio.is_none(),
+        "{named} (train, val, test): --test-ratio can't change them; --split dealt takes no notice of them"
+    );
     for (row, preset) in rows.iter_mut().zip(presets) {
         row.split = preset.unwrap_or(row.split);
     }
     if presets.contains(&Some(Split::Val)) {
-        ensure!(args.val_from.is_none(), "--val-from: {named}, and validation is one of them");
+        let given = [("--val-from", args.val_from.is_some()), ("--val-ratio", args.val_ratio.is_some())];
+        if let Some((option, _)) = given.iter().find(|(_, given)| *given) {
+            bail!("{option}: {named}, and validation is one of them");
+        }
     } else {
         take_validation(rows, args)?;
     }
+    if args.dataset == Dataset::Nsynth {
+        part_instruments(rows);
+    }
     whole_groups(rows, args)
+}
+
+/// NSynth keeps the instruments of its training apart from the others; validation and test are notes of the same ones.
+fn part_instruments(rows: &mut [Row]) {
+    let groups = |rows: &[Row], split| -> BTreeSet<String> {
+        rows.iter().filter(|row| row.split == split).map(|row| row.group.clone()).collect()
+    };
+    let both = &groups(rows, Split::Val) & &groups(rows, Split::Test);
+    for row in rows.iter_mut().filter(|row| row.split == Split::Val && both.contains(&row.group)) {
+        row.group += "/valid";
+    }
+    if !both.is_empty() {
+        remark(format_args!(
+            "{} instruments stand in NSynth's validation and in its test: figures are of new notes of instruments that \
+             validation has heard; --split dealt keeps instruments whole",
+            both.len()
+        ));
+    }
 }
 
 /// Takes validation out of the split that `--val-from` says, by groups.
@@ -55,11 +83,11 @@ fn take_validation(rows: &mut [Row], args: &Args) -> Result<()> {
     let from = args.val_from.map_or(Split::Train, super::ValFrom::split);
     let there: Vec<usize> = (0..rows.len()).filter(|r| rows[*r].split == from).collect();
     ensure!(!there.is_empty() || args.val_from.is_none(), "--val-from {}: that split is empty", from.name());
-    let parts = assign(rows, &there, &[1.0 - args.val_ratio, args.val_ratio], args.seed, "splits")?;
+    let parts = assign(rows, &there, &[1.0 - args.val_ratio(), args.val_ratio()], args.seed, "splits")?;
     for (r, part) in there.into_iter().zip(parts) {
         rows[r].split = [from, Split::Val][part];
     }
-    let (what, share) = (from.name(), 100.0 * args.val_ratio);
+    let (what, share) = (from.name(), 100.0 * args.val_ratio());
     let none =
         if args.dataset == Dataset::Folders { "there is no folder «val»" } else { "there is no split «val»" };
     remark(format_args!("{none}: {share:.0} % of «{what}» is taken for validation"));
@@ -81,7 +109,7 @@ fn whole_groups(rows: &[Row], args: &Args) -> Result<()> {
 
 fn deal_ratios(rows: &mut [Row], args: &Args) -> Result<()> {
     let all: Vec<usize> = (0..rows.len()).collect();
-    let weights = [1.0 - args.val_ratio - args.test_ratio, args.val_ratio, args.test_ratio];
+    let weights = [1.0 - args.val_ratio() - args.test_ratio(), args.val_ratio(), args.test_ratio()];
     for (r, part) in assign(rows, &all, &weights, args.seed, "splits")?.into_iter().enumerate() {
         rows[r].split = Split::ALL[part];
     }
@@ -108,7 +136,7 @@ fn hold_out(rows: &mut [Row], held_out: &Regex, args: &Args) -> Result<()> {
 
 /// Divides the `rest` into training and validation, by groups; all others are the test.
 fn test_all_but(rows: &mut [Row], rest: Vec<usize>, args: &Args) -> Result<()> {
-    let parts = assign(rows, &rest, &[1.0 - args.val_ratio, args.val_ratio], args.seed, "splits")?;
+    let parts = assign(rows, &rest, &[1.0 - args.val_ratio(), args.val_ratio()], args.seed, "splits")?;
     rows.iter_mut().for_each(|row| row.split = Split::Test);
     for (r, part) in rest.into_iter().zip(parts) {
         rows[r].split = [Split::Train, Split::Val][part];
