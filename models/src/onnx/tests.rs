@@ -82,7 +82,7 @@ fn bytes_that_would_swell_in_memory_are_refused_before_they_are_decoded() {
 #[test]
 fn weights_in_nodes_are_weights() {
     let tensor =
-        pb::TensorProto { raw_data: vec![0; 12 << 20].into(), dims: vec![3 << 20], data_type: 1, ..Default::default() };
+        pb::TensorProto { raw_data: vec![0; 12 << 20], dims: vec![3 << 20], data_type: 1, ..Default::default() };
     let attribute = pb::AttributeProto { name: "value".into(), t: Some(tensor), r#type: 4, ..Default::default() };
     let node = pb::NodeProto { op_type: "Constant".into(), attribute: vec![attribute], ..Default::default() };
     let graph = pb::GraphProto { node: vec![node], ..Default::default() };
