@@ -285,10 +285,12 @@ impl Card {
             }
         }
         // Names are shown on buttons and sent as texts, which a NUL would end.
-        let names = self.classes.iter().chain([&self.name]);
-        if let Some(name) = names.into_iter().find(|name| name.len() > 200 || name.contains(char::is_control)) {
-            let start: String = name.chars().take(40).flat_map(char::escape_default).collect();
-            return bad(format!("the name «{start}» is longer than 200 bytes, or holds control characters"));
+        let names = self.classes.iter().map(|class| (class, 200)).chain([(&self.name, 1000)]);
+        for (name, most) in names {
+            if name.len() > most || name.contains(char::is_control) {
+                let start: String = name.chars().take(40).flat_map(char::escape_default).collect();
+                return bad(format!("the name «{start}» is longer than {most} bytes, or holds control characters"));
+            }
         }
         if !(8_000..=192_000).contains(&self.sample_rate) {
             return bad(format!("its sample rate is {} Hz, 8000 to 192000 are possible", self.sample_rate));

@@ -344,6 +344,11 @@ impl Columns {
         if labels.is_empty() && known.is_empty() {
             bail!("the row has no label: write a class, or «none»");
         }
+        // As a card has it: better told here than after the training.
+        if let Some(label) = labels.iter().find(|label| label.len() > 200 || label.contains(char::is_control)) {
+            let start: String = label.chars().take(40).flat_map(char::escape_default).collect();
+            bail!("the label «{start}» is longer than 200 bytes, or holds control characters");
+        }
         let Some(split) = Split::parse(cell(3)) else {
             bail!("the split is «{}»: it must be train, val or test", cell(3));
         };

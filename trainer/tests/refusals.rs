@@ -130,6 +130,7 @@ fn a_manifest_row_that_points_nowhere_is_named_and_the_rest_is_used() {
     for (row, reason) in [
         ("high/1.wav,high,a,tset,0.5,24000", "the split is «tset»"),
         ("high/1.wav,,a,test,0.5,24000", "no label"),
+        ("high/1.wav,hi\tgh,a,test,0.5,24000", "control characters"),
         ("high/1.wav,high,a,test,long,24000", "the duration is «long»"),
         ("high/1.wav,high", "found record with 2 fields"),
         ("high/1.wav,squeaky,a,test,0.5,24000", "no class «squeaky»"),
