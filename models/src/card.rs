@@ -162,6 +162,18 @@ pub const MOST_EXTRA_WINDOWS: usize = 7;
 pub const MOST_REFERENCE_STEPS: usize = 64;
 /// So far apart no counts of recordings are.
 const MOST_OFFSET: f32 = 20.0;
+/// The longest name of a class, in bytes.
+pub const LONGEST_CLASS: usize = 200;
+/// The longest name of a model, in bytes.
+const LONGEST_NAME: usize = 1000;
+
+/// Why a name can't be shown on a button, or sent as a text, which a NUL would end; `None` where it can.
+#[must_use]
+pub fn unfit_name(name: &str, most: usize) -> Option<String> {
+    let is_unfit = name.len() > most || name.contains(char::is_control);
+    let start = || name.chars().take(40).flat_map(char::escape_default).collect::<String>();
+    is_unfit.then(|| format!("«{}» is longer than {most} bytes, or holds control characters", start()))
+}
 
 /// The whole card. The order of `classes` is the order everywhere.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -284,13 +296,9 @@ impl Card {
                 return bad(format!("the class «{class}» is empty or stands twice"));
             }
         }
-        // Names are shown on buttons and sent as texts, which a NUL would end.
-        let names = self.classes.iter().map(|class| (class, 200)).chain([(&self.name, 1000)]);
-        for (name, most) in names {
-            if name.len() > most || name.contains(char::is_control) {
-                let start: String = name.chars().take(40).flat_map(char::escape_default).collect();
-                return bad(format!("the name «{start}» is longer than {most} bytes, or holds control characters"));
-            }
+        let names = self.classes.iter().map(|class| (class, LONGEST_CLASS)).chain([(&self.name, LONGEST_NAME)]);
+        if let Some(unfit) = names.into_iter().find_map(|(name, most)| unfit_name(name, most)) {
+            return bad(format!("the name {unfit}"));
         }
         if !(8_000..=192_000).contains(&self.sample_rate) {
             return bad(format!("its sample rate is {} Hz, 8000 to 192000 are possible", self.sample_rate));

@@ -37,8 +37,8 @@ pub mod timeline;
 mod wide;
 
 pub use card::{
-    CARD_FORMAT, CARD_KEY, Card, DataSource, FrontendConfig, MAX_CLASSES, MOST_EXTRA_WINDOWS, MOST_REFERENCE_STEPS,
-    NONE, NetworkKind, Reference, StateSpec, Task,
+    CARD_FORMAT, CARD_KEY, Card, DataSource, FrontendConfig, LONGEST_CLASS, MAX_CLASSES, MOST_EXTRA_WINDOWS,
+    MOST_REFERENCE_STEPS, NONE, NetworkKind, Reference, StateSpec, Task, unfit_name,
 };
 pub use decision::{ClassSet, Decider, Decision, Gate, Policy, Smoothing};
 pub use error::{Error, Result};

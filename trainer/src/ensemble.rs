@@ -10,14 +10,12 @@ mod weights;
 pub use merge::{Member, merged};
 pub use weights::{Observation, learnt};
 
-use std::path::Path;
-
 use anyhow::{Context, Result};
 use rayon::prelude::*;
 use tocco_models::{Policy, Task};
 
 use crate::engine::Provider;
-use crate::evaluation;
+use crate::evaluation::mean_posterior;
 use crate::listen::{Ear, Engine};
 use crate::manifest::Row;
 
@@ -36,19 +34,10 @@ pub struct Heard {
 /// Where the recording can't be heard, or holds nothing but silence.
 pub fn hear(members: &[Ear], row: &Row) -> Result<Heard> {
     let classes = &members.first().context("an ensemble needs members")?.model.card().classes;
-    let posteriors = members.iter().map(|ear| mean_posterior(ear, &row.path)).collect::<Result<_>>()?;
+    let mean =
+        |ear| Ok(mean_posterior(ear, &row.path, Policy::default().gate_dbfs)?.into_iter().map(f64::from).collect());
+    let posteriors = members.iter().map(mean).collect::<Result<_>>()?;
     Ok(Heard { posteriors, truth: classes.iter().map(|class| row.sounds(class)).collect() })
-}
-
-fn mean_posterior(ear: &Ear, path: &Path) -> Result<Vec<f64>> {
-    let classes = ear.model.card().classes.len();
-    let hops = evaluation::posteriors(ear, path, Policy::default().gate_dbfs)?;
-    let mut sums = vec![0.0; classes];
-    for hop in hops.chunks_exact(classes) {
-        sums.iter_mut().zip(hop).for_each(|(sum, p)| *sum += f64::from(*p));
-    }
-    let count = (hops.len() / classes) as f64;
-    Ok(sums.into_iter().map(|sum| sum / count).collect())
 }
 
 /// Members for [`hear`], from their files.

@@ -41,7 +41,19 @@ pub struct Wanted {
     pub group: String,
 }
 
+/// Why a recording can't judge a model of one class at a time.
+pub const NOT_ONE: &str = "they have several labels or none, and the model tells one class at a time";
+
 impl Wanted {
+    /// What those rows say that can judge a model, and how many can't, see [`NOT_ONE`].
+    ///
+    /// # Errors
+    /// As [`Wanted::new`].
+    pub fn of_those<'a>(card: &Card, rows: impl Iterator<Item = &'a Row>) -> Result<(Vec<Self>, usize)> {
+        let (rows, left): (Vec<&Row>, Vec<&Row>) = rows.partition(|row| row.is_for(card.task));
+        Ok((rows.into_iter().map(|row| Self::new(card, row)).collect::<Result<_>>()?, left.len()))
+    }
+
     /// What a row of a manifest says about a model's classes.
     ///
     /// # Errors
@@ -163,12 +175,12 @@ fn each<'a, W: Sync, T: Send>(
     Ok((done, skipped))
 }
 
-/// The posteriors of a recording's hops that count, `[hops, classes]`; at least one.
+/// The mean posterior over a recording's hops that count, `[classes]`.
 ///
 /// # Errors
 /// The recording can't be heard, or holds nothing but silence.
-pub fn posteriors(ear: &Ear, path: &Path, gate_dbfs: f32) -> Result<Vec<f32>> {
-    Ok(hear(ear, path, gate_dbfs)?.posteriors)
+pub fn mean_posterior(ear: &Ear, path: &Path, gate_dbfs: f32) -> Result<Vec<f32>> {
+    Ok(of_likeliest(&hear(ear, path, gate_dbfs)?.posteriors, ear.model.card().classes.len(), 1))
 }
 
 /// The posteriors of the hops that count.

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, MAIN_SEPARATOR, Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use tocco_models::{NONE, Task};
+use tocco_models::{LONGEST_CLASS, NONE, Task, unfit_name};
 
 use crate::mixture::AND;
 
@@ -345,9 +345,8 @@ impl Columns {
             bail!("the row has no label: write a class, or «none»");
         }
         // As a card has it: better told here than after the training.
-        if let Some(label) = labels.iter().find(|label| label.len() > 200 || label.contains(char::is_control)) {
-            let start: String = label.chars().take(40).flat_map(char::escape_default).collect();
-            bail!("the label «{start}» is longer than 200 bytes, or holds control characters");
+        if let Some(unfit) = labels.iter().find_map(|label| unfit_name(label, LONGEST_CLASS)) {
+            bail!("the label {unfit}: rename the class");
         }
         let Some(split) = Split::parse(cell(3)) else {
             bail!("the split is «{}»: it must be train, val or test", cell(3));

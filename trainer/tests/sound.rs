@@ -102,6 +102,10 @@ fn mixtures_of_several_splits_lie_in_one_folder() {
     let refused =
         mix(&manifest, &out, "--count 4 --polyphony 2 --rate 8000 --seconds 1 --split test --shard 0/2").refusal();
     assert!(refused.contains("a part of the split «train»"), "{refused}");
+    mix(&manifest, &out, "--count 4 --polyphony 2 --rate 8000 --seconds 1 --split train --shard 1/2").ok();
+    common::tocco(["mix", "--join", "--out", out.to_str().unwrap()]).ok();
+    let joined = Manifest::read(&out.join("manifest.csv")).unwrap();
+    assert_eq!([Split::Train, Split::Test].map(|split| joined.split(split).count()), [4, 3]);
 }
 
 #[test]

@@ -13,8 +13,8 @@ use super::engine::EngineArgs;
 use super::policy::PolicyArgs;
 use crate::collect::{self, GroupBy, LabelFrom};
 use crate::evaluation::{
-    Continuous, FalseTriggers, NoteFigures, Report, Track, TunedOn, Wanted, false_triggers, follow, notes, predict,
-    tune,
+    Continuous, FalseTriggers, NOT_ONE, NoteFigures, Report, Track, TunedOn, Wanted, false_triggers, follow, notes,
+    predict, tune,
 };
 use crate::export::check_output;
 use crate::listen::Ear;
@@ -137,7 +137,10 @@ pub fn run(args: Args) -> Result<()> {
     }
     let Chosen { rows, validation, source, skipped } = choose(&args)?;
     let (wanted, left) = wanted(&ear, &rows)?;
-    ensure!(!wanted.is_empty(), "{source}: there is no recording that can judge a model of one class at a time");
+    ensure!(
+        !wanted.is_empty(),
+        "{source}: no recording has one label, and only such can judge a model that tells one class at a time"
+    );
     let tuned = args.tune.then(|| fit(&args, &ear, model, &rows, &validation, policy.gate_dbfs)).transpose()?;
     let heard = predict(&ear, &wanted, policy.gate_dbfs)?;
     let names = (ear.model.card().name.clone(), source);
@@ -293,16 +296,11 @@ fn apart(judged: &[Row], validation: &[Row]) -> Result<()> {
 
 /// Those that can judge the model, and how many can't.
 fn wanted(ear: &Ear, rows: &[Row]) -> Result<(Vec<Wanted>, usize)> {
-    let card = ear.model.card();
-    let (rows, left): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.is_for(card.task));
-    if !left.is_empty() {
-        super::remark(format_args!(
-            "{} of {} recordings are left out: they have several labels or none, and the model tells one class at a time",
-            left.len(),
-            left.len() + rows.len()
-        ));
+    let (wanted, left) = Wanted::of_those(ear.model.card(), rows.iter())?;
+    if left > 0 {
+        super::remark(format_args!("{left} of {} recordings are left out: {NOT_ONE}", rows.len()));
     }
-    Ok((rows.into_iter().map(|row| Wanted::new(card, row)).collect::<Result<_>>()?, left.len()))
+    Ok((wanted, left))
 }
 
 /// What is to be evaluated.

@@ -102,7 +102,10 @@ pub fn run(args: Args) -> Result<()> {
     let name = args.shard.map_or_else(|| "manifest.csv".to_owned(), Shard::manifest);
     let path = args.out.join(name);
     ensure_other(&manifest.path, &path)?;
-    let others = of_other_splits(&path, &args)?;
+    let others = of_other_splits(&path, args.split)?;
+    if let (Some(other), Some(_)) = (others.first(), args.shard) {
+        bail!("{}: this is a part of the split «{}»: choose another --out", path.display(), other.split.name());
+    }
     let mixer = Mixer::new(&manifest, recipe(&args))?;
     std::fs::create_dir_all(&args.out).with_context(|| format!("{}: the folder can't be made", args.out.display()))?;
     let numbers = args.shard.map_or(0..args.count, |part| shard(args.count, part.index, part.of));
@@ -123,17 +126,12 @@ pub fn run(args: Args) -> Result<()> {
     summary(&path, &rows)
 }
 
-/// The mixtures of other splits that lie in the folder already: the new ones come beside them.
-fn of_other_splits(path: &Path, args: &Args) -> Result<Vec<Row>> {
-    if !path.is_file() {
+/// The mixtures of other splits that a manifest holds already: the new ones come beside them.
+fn of_other_splits(manifest: &Path, split: Split) -> Result<Vec<Row>> {
+    if !manifest.is_file() {
         return Ok(Vec::new());
     }
-    let earlier = Manifest::read(path)?;
-    let others: Vec<Row> = earlier.rows.into_iter().filter(|row| row.split != args.split).collect();
-    if let (Some(other), Some(_)) = (others.first(), args.shard) {
-        bail!("{}: this is a part of the split «{}»: choose another --out", path.display(), other.split.name());
-    }
-    Ok(others)
+    Ok(Manifest::read(manifest)?.rows.into_iter().filter(|row| row.split != split).collect())
 }
 
 fn recipe(args: &Args) -> Recipe {
@@ -190,7 +188,8 @@ fn join(folder: &Path) -> Result<()> {
         rows.extend(part.rows);
     }
     let path = folder.join("manifest.csv");
-    Manifest::write(&path, &rows)?;
+    let others = rows.first().map_or(Ok(Vec::new()), |row| of_other_splits(&path, row.split))?;
+    Manifest::write(&path, &[others, rows.clone()].concat())?;
     summary(&path, &rows)
 }
 

@@ -8,9 +8,9 @@ use tocco_models::Policy;
 use super::engine::EngineArgs;
 use crate::encoder::EncoderRun;
 use crate::engine::Provider;
-use crate::evaluation::Wanted;
+use crate::evaluation::{NOT_ONE, Wanted};
 use crate::listen::{Ear, Engine};
-use crate::manifest::{Manifest, Row, Split};
+use crate::manifest::{Manifest, Split};
 use crate::page;
 use crate::report::{Subject, html};
 use crate::train::Run;
@@ -135,17 +135,11 @@ struct Page<'a> {
 impl Page<'_> {
     fn write(self, out: &Path) -> Result<()> {
         let card = self.ear.model.card();
-        let rows = self.manifest.split(self.split);
-        let (rows, left): (Vec<&Row>, Vec<&Row>) = rows.partition(|row| row.is_for(card.task));
-        if !left.is_empty() {
-            super::remark(format_args!(
-                "the page leaves {} of {} recordings out: they have several labels or none, and the model tells one class \
-                 at a time",
-                left.len(),
-                left.len() + rows.len()
-            ));
+        let (wanted, left) = Wanted::of_those(card, self.manifest.split(self.split))?;
+        if left > 0 {
+            let all = left + wanted.len();
+            super::remark(format_args!("the page leaves {left} of {all} recordings out: {NOT_ONE}"));
         }
-        let wanted = rows.into_iter().map(|row| Wanted::new(card, row)).collect::<Result<Vec<_>>>()?;
         let (path, split) = (self.manifest.path.display(), self.split.name());
         ensure!(!wanted.is_empty(), "{path}: the split «{split}» holds no recording to judge the model by");
         let name = self.manifest.path.file_name().unwrap_or_default().to_string_lossy();

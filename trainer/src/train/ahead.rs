@@ -114,21 +114,19 @@ impl<T> Shelf<T> {
 
     /// Makes items until none is needed.
     fn fill<M: FnMut(usize) -> Result<T>>(&self, prepare: impl Fn() -> Result<M>) {
-        let mut maker = prepare();
-        while let Some(index) = self.begin() {
-            match &mut maker {
-                Ok(maker) => {
-                    let began = Instant::now();
-                    let item = maker(index);
-                    self.put(index, item, Some(began.elapsed()));
+        let mut maker = match prepare() {
+            Ok(maker) => maker,
+            Err(refusal) => {
+                if let Some(index) = self.begin() {
+                    self.put(index, Err(refusal), None);
                 }
-                Err(_) => {
-                    if let Err(refusal) = maker {
-                        self.put(index, Err(refusal), None);
-                    }
-                    return;
-                }
+                return;
             }
+        };
+        while let Some(index) = self.begin() {
+            let began = Instant::now();
+            let item = maker(index);
+            self.put(index, item, Some(began.elapsed()));
         }
     }
 

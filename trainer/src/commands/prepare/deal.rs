@@ -35,14 +35,14 @@ pub(super) fn deal_out(rows: &mut [Row], presets: &[Option<Split>], args: &Args)
         };
     }
     ensure!(preset == rows.len(), "some folders name the splits and some do not: prepare them one by one");
-    ensure!(
-        args.folds.is_none() && args.hold_out.is_none(),
-        "{named} (train, val, test): --folds and --hold-out can't change them; --split dealt takes no notice of them"
-    );
-    ensure!(
-        args.test_ratio.is_none(),
-        "{named} (train, val, test): --test-ratio can't change them; --split dealt takes no notice of them"
-    );
+    let others = [
+        ("--folds", args.folds.is_some()),
+        ("--hold-out", args.hold_out.is_some()),
+        ("--test-ratio", args.test_ratio.is_some()),
+    ];
+    if let Some((option, _)) = others.iter().find(|(_, given)| *given) {
+        bail!("{named} (train, val, test): {option} can't change them; --split dealt takes no notice of them");
+    }
     for (row, preset) in rows.iter_mut().zip(presets) {
         row.split = preset.unwrap_or(row.split);
     }
